@@ -1,0 +1,25 @@
+"""Names that may stand in a topic, and fresh random identities."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+_ID = re.compile(ID_PATTERN)
+
+
+class BadIdError(ValueError):
+    """A name that may not stand in a topic."""
+
+
+def check_id(value: str, what: str) -> str:
+    """`value` if it matches `[A-Za-z0-9_-]{1,64}`; else BadIdError that names `what`."""
+    if not _ID.match(value):
+        raise BadIdError(f"{what}: {value!r} may hold only letters, digits, '_' and '-', 1 to 64 of them")
+    return value
+
+
+def new_uuid() -> str:
+    """A random identity (UUID 4, 36 characters)."""
+    return str(uuid.uuid4())

@@ -1,0 +1,359 @@
+"""`store.toml`: what stands in a store. A wrong description is refused with file, key and fix before any start."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from contracts.ids import ID_PATTERN
+from contracts.planogram import (
+    CabinetPlace,
+    CompartmentPlace,
+    DevicePlace,
+    Product,
+    ShelfPlace,
+    StoreDocument,
+)
+
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+MAX_FILE_BYTES = 1 << 20
+
+
+class ConfigError(Exception):
+    """A store description that cannot run; the message holds file, key and fix, a line each problem."""
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are refused, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CloudConfig(Section):
+    url: str = Field(description="mqtt://host:port or mqtts://host:port of the broker")
+
+
+class BusConfig(Section):
+    id: Id
+    url: str = Field(description="serial:///dev/ttyUSB0?baud=9600")
+    protocol: Literal["lock_8a", "modbus_rtu", "scanner", "id_card"]
+
+    @property
+    def port(self) -> str:
+        """Path of the serial port."""
+        return urlsplit(self.url).path
+
+    @property
+    def baud(self) -> int:
+        """Bits a second; 9600 unless the URL says otherwise."""
+        return int(parse_qs(urlsplit(self.url).query).get("baud", ["9600"])[0])
+
+
+class LockBoardConfig(Section):
+    kind: Literal["lock_board"]
+    id: Id
+    bus: Id
+    address: int = Field(ge=1, le=32)
+    feedback_polarity: Literal["locked_short", "open_short"] = Field(
+        description="how the feedback switch is wired; it inverts every status bit, so it must be said"
+    )
+    echo: bool = Field(default=False, description="true if the RS-485 adapter repeats what we send")
+
+
+class ScaleConfig(Section):
+    kind: Literal["scale"]
+    id: Id
+    bus: Id
+    address: int = Field(ge=1, le=247)
+    sigma_g: float = Field(default=0.5, gt=0, description="standard deviation of a stable sample, grams")
+
+
+class ScannerConfig(Section):
+    kind: Literal["scanner"]
+    id: Id
+    bus: Id
+    cabinet: Id
+
+
+class IdCardConfig(Section):
+    kind: Literal["id_card"]
+    id: Id
+    bus: Id
+    cabinet: Id
+
+
+class CameraConfig(Section):
+    kind: Literal["camera"]
+    id: Id
+    source: str = Field(description="sim://entrance, or the path of a video file")
+    fps: float = Field(default=5.0, gt=0, le=30)
+    line: tuple[float, float, float, float] = Field(
+        default=(0.0, 0.55, 1.0, 0.55), description="x1, y1, x2, y2 in 0..1; crossing it downwards is `in`"
+    )
+    sign_confirmed_at: str = Field(default="", description="day on which the camera notice was seen in place")
+
+
+DeviceConfig = Annotated[
+    LockBoardConfig | ScaleConfig | ScannerConfig | IdCardConfig | CameraConfig, Field(discriminator="kind")
+]
+
+
+class ProductConfig(Section):
+    sku: Id
+    name_zh: str = Field(max_length=32)
+    name_en: str = Field(max_length=48)
+    price_fen: int = Field(gt=0)
+    unit_weight_g: float = Field(gt=0)
+    sigma_g: float = Field(default=0.3, ge=0, description="standard deviation between two pieces, grams")
+    category: Literal["snack", "drink", "tobacco"]
+
+
+class StockConfig(Section):
+    sku: Id
+    units: int = Field(ge=0, le=500)
+    capacity: int = Field(ge=1, le=500)
+
+
+class ShelfConfig(Section):
+    id: Id
+    scale: Id
+    stock: tuple[StockConfig, ...] = Field(min_length=1, max_length=60)
+
+
+class CompartmentConfig(Section):
+    id: Id
+    lock: Id
+    channel: int = Field(ge=1, le=24)
+    shelf: tuple[ShelfConfig, ...] = Field(min_length=1)
+
+
+class CabinetConfig(Section):
+    id: Id
+    name_zh: str = Field(max_length=32)
+    name_en: str = Field(max_length=48)
+    mode: Literal["self_service", "staff_release", "counter_only"]
+    compartment: tuple[CompartmentConfig, ...] = Field(min_length=1)
+
+
+class StaffConfig(Section):
+    id: Id
+    name: str = Field(max_length=32)
+    pin_hash: str = Field(description="from `zhanggui edge hash-pin`")
+    manager: bool = False
+    adult_verified: bool = Field(default=False, description="a document that proves 18 years was seen")
+
+
+class StoreConfig(Section):
+    """A whole store."""
+
+    tenant: Id
+    store: Id
+    name_zh: str = Field(max_length=32)
+    name_en: str = Field(max_length=48)
+    region: str = Field(default="", max_length=48)
+    data_dir: Path
+    policy: Path | None = None
+    member_key_file: Path
+    cloud: CloudConfig
+    bus: tuple[BusConfig, ...] = ()
+    device: tuple[DeviceConfig, ...] = ()
+    product: tuple[ProductConfig, ...] = ()
+    cabinet: tuple[CabinetConfig, ...] = ()
+    staff: tuple[StaffConfig, ...] = ()
+
+    def compartments(self) -> Iterator[tuple[CabinetConfig, CompartmentConfig]]:
+        """Every compartment with its cabinet."""
+        for cabinet in self.cabinet:
+            for compartment in cabinet.compartment:
+                yield cabinet, compartment
+
+    def product_of(self, sku: str) -> ProductConfig:
+        """The product of a checked configuration. Raises KeyError."""
+        return next(p for p in self.product if p.sku == sku)
+
+    def document(self) -> StoreDocument:
+        """The store as the operators' pages draw it."""
+        return StoreDocument(
+            name_zh=self.name_zh,
+            name_en=self.name_en,
+            region=self.region,
+            cabinets=tuple(
+                CabinetPlace(
+                    cabinet=c.id,
+                    name_zh=c.name_zh,
+                    name_en=c.name_en,
+                    mode=c.mode,
+                    compartments=tuple(
+                        CompartmentPlace(
+                            compartment=k.id,
+                            shelves=tuple(
+                                ShelfPlace(shelf=s.id, capacity={x.sku: x.capacity for x in s.stock}) for s in k.shelf
+                            ),
+                        )
+                        for k in c.compartment
+                    ),
+                )
+                for c in self.cabinet
+            ),
+            products=tuple(
+                Product(
+                    sku=p.sku,
+                    name_zh=p.name_zh,
+                    name_en=p.name_en,
+                    price_fen=p.price_fen,
+                    unit_weight_g=p.unit_weight_g,
+                    category=p.category,
+                )
+                for p in self.product
+            ),
+            devices=tuple(DevicePlace(device=d.id, kind=d.kind, model=_model(d)) for d in self.device),
+            lines=tuple(d.id for d in self.device if d.kind == "camera"),
+        )
+
+
+def _model(device: DeviceConfig) -> str:
+    return {"lock_board": "8A/80", "scale": "Modbus RTU", "scanner": "serial", "id_card": "SAM", "camera": "camera"}[
+        device.kind
+    ]
+
+
+def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
+    """Everything that is wrong although each value alone is right, as (key, what is wrong and how to mend it)."""
+    buses = {b.id: b for b in config.bus}
+    devices = {d.id: d for d in config.device}
+    products = {p.sku: p for p in config.product}
+    named: list[tuple[str, str]] = [
+        *((f"bus.{b.id}", b.id) for b in config.bus),
+        *((f"device.{d.id}", d.id) for d in config.device),
+        *((f"cabinet.{c.id}", c.id) for c in config.cabinet),
+    ]
+    seen: dict[str, str] = {}
+    for key, name in named:
+        if name in seen:
+            yield f"{key}.id", f"{name!r} names {seen[name]} already; give one of them another id"
+        seen[name] = key
+    addresses: dict[tuple[str, int], str] = {}
+    protocol_of = {"lock_board": "lock_8a", "scale": "modbus_rtu", "scanner": "scanner", "id_card": "id_card"}
+    for device in config.device:
+        if isinstance(device, CameraConfig):
+            continue
+        bus = buses.get(device.bus)
+        if bus is None:
+            yield f"device.{device.id}.bus", f"no bus is called {device.bus!r}; there is: {', '.join(buses) or 'none'}"
+        elif bus.protocol != protocol_of[device.kind]:
+            yield (
+                f"device.{device.id}.bus",
+                f"bus {bus.id!r} speaks {bus.protocol}, a {device.kind} needs {protocol_of[device.kind]}",
+            )
+        if isinstance(device, LockBoardConfig | ScaleConfig):
+            place = (device.bus, device.address)
+            if place in addresses:
+                yield (
+                    f"device.{device.id}.address",
+                    f"{addresses[place]!r} has address {device.address} on bus {device.bus!r} already; set another one",
+                )
+            addresses[place] = device.id
+        if isinstance(device, ScannerConfig | IdCardConfig) and device.cabinet not in {c.id for c in config.cabinet}:
+            yield f"device.{device.id}.cabinet", f"no cabinet is called {device.cabinet!r}"
+    channels: dict[tuple[str, int], str] = {}
+    shelves: dict[str, str] = {}
+    scales: dict[str, str] = {}
+    compartments: dict[str, str] = {}
+    for cabinet, compartment in config.compartments():
+        where = f"cabinet.{cabinet.id}.compartment.{compartment.id}"
+        if compartment.id in compartments:
+            yield f"{where}.id", f"cabinet {compartments[compartment.id]!r} has a compartment of that id already"
+        compartments[compartment.id] = cabinet.id
+        lock = devices.get(compartment.lock)
+        if not isinstance(lock, LockBoardConfig):
+            yield f"{where}.lock", f"no lock_board is called {compartment.lock!r}"
+        channel = (compartment.lock, compartment.channel)
+        if channel in channels:
+            yield (
+                f"{where}.channel",
+                f"{channels[channel]!r} uses channel {compartment.channel} of {compartment.lock!r} already",
+            )
+        channels[channel] = compartment.id
+        for shelf in compartment.shelf:
+            if shelf.id in shelves:
+                yield f"{where}.shelf.{shelf.id}.id", f"compartment {shelves[shelf.id]!r} has that shelf already"
+            shelves[shelf.id] = compartment.id
+            if not isinstance(devices.get(shelf.scale), ScaleConfig):
+                yield f"{where}.shelf.{shelf.id}.scale", f"no scale is called {shelf.scale!r}"
+            if shelf.scale in scales:
+                yield (
+                    f"{where}.shelf.{shelf.id}.scale",
+                    f"{scales[shelf.scale]!r} stands on {shelf.scale!r} already; a shelf needs its own scale",
+                )
+            scales[shelf.scale] = shelf.id
+            for stock in shelf.stock:
+                product = products.get(stock.sku)
+                if product is None:
+                    yield f"{where}.shelf.{shelf.id}.stock.{stock.sku}", "no such product; add it as [[product]]"
+                elif product.category == "tobacco" and cabinet.mode == "self_service":
+                    yield (
+                        f"cabinet.{cabinet.id}.mode",
+                        f"tobacco ({stock.sku}) in a self_service cabinet (T11); set mode to staff_release or move it",
+                    )
+                elif product.category != "tobacco" and cabinet.mode == "staff_release":
+                    yield (
+                        f"{where}.shelf.{shelf.id}.stock.{stock.sku}",
+                        f"a {product.category} stands in a tobacco cabinet; move it to a self_service cabinet",
+                    )
+
+
+def missing_ports(config: StoreConfig) -> Iterator[tuple[str, str]]:
+    """Serial ports that are not there."""
+    for bus in config.bus:
+        if not Path(bus.port).exists():
+            yield (
+                f"bus.{bus.id}.url",
+                f"{bus.port} is not there; plug the adapter in, or name the right port (ls /dev/serial/by-id)",
+            )
+
+
+def load_store(path: Path) -> StoreConfig:
+    """The checked store description at `path`; relative paths in it count from its folder. Raises ConfigError."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}; name the store description, e.g. zhanggui edge run store.toml"
+        ) from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: {len(raw)} bytes, at most {MAX_FILE_BYTES}")
+    try:
+        config = StoreConfig.model_validate(tomllib.loads(raw.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {_key(e['loc'])}: {_fix(e)}" for e in error.errors())) from error
+    found = [f"{path}: {key}: {what}" for key, what in problems(config)]
+    if found:
+        raise ConfigError("\n".join(found))
+    base = path.resolve().parent
+    return config.model_copy(
+        update={
+            "data_dir": base / config.data_dir,
+            "member_key_file": base / config.member_key_file,
+            "policy": base / config.policy if config.policy else None,
+        }
+    )
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _fix(error: object) -> str:
+    assert isinstance(error, dict)
+    if error["type"] == "extra_forbidden":
+        return "unknown key; remove it or mend its spelling"
+    if error["type"] == "missing":
+        return "is missing; add it"
+    return f"{error['msg']} (is {error.get('input')!r})"

@@ -1,0 +1,145 @@
+"""What crosses the local socket: JSON, a line each. The agent sends `DeskState`; a page sends `Ask`, gets `Reply`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_LINE_BYTES = 64 * 1024
+Short = Annotated[str, Meta(max_length=64)]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything on the socket."""
+
+
+class Goods(Part, frozen=True, kw_only=True):
+    """A product as the kiosk shows it."""
+
+    sku: Short
+    name_zh: Short
+    name_en: Short
+    price_fen: int
+    units: int  # by the book; an estimate
+
+
+class MemberCard(Part, frozen=True, kw_only=True):
+    """What the cloud answered at the start of a session."""
+
+    name: Short
+    points: int
+    offers: tuple[Goods, ...] = ()
+
+
+class BasketLine(Part, frozen=True, kw_only=True):
+    sku: Short
+    name_zh: Short
+    name_en: Short
+    qty: int
+    price_fen: int
+
+
+class CompartmentDesk(Part, frozen=True, kw_only=True):
+    compartment: Short
+    goods: tuple[Goods, ...]  # empty for tobacco until an adult is proven in the session (T12)
+    available: bool
+    reason: Short = ""  # why not: busy, blocked, staff_absent, device_offline, revoked, …
+
+
+class SessionDesk(Part, frozen=True, kw_only=True):
+    """The live session of a cabinet, or its result for some seconds after the end."""
+
+    session: Short
+    compartment: Short
+    mode: Literal["self_service", "staff_release", "restock"]
+    state: Short  # asked paying held intent sent verify wait open weigh done
+    seconds_left: float | None = None
+    needs: tuple[Literal["age", "release"], ...] = ()
+    member: MemberCard | None = None
+    declared: tuple[BasketLine, ...] = ()
+    outcome: Short = ""
+    lines: tuple[BasketLine, ...] = ()
+    failed_rules: tuple[Short, ...] = ()
+
+
+class CabinetDesk(Part, frozen=True, kw_only=True):
+    cabinet: Short
+    name_zh: Short
+    name_en: Short
+    mode: Literal["self_service", "staff_release", "counter_only"]
+    compartments: tuple[CompartmentDesk, ...]
+    session: SessionDesk | None = None
+
+
+class StaffDesk(Part, frozen=True, kw_only=True):
+    staff_id: Short
+    name: Short
+    manager: bool
+    on_duty: bool
+    beat_age_s: float | None = None
+
+
+class ReviewDesk(Part, frozen=True, kw_only=True):
+    """A session that staff must decide."""
+
+    session: Short
+    cabinet: Short
+    reason: Short
+    delta_g: float | None
+    proposal: tuple[BasketLine, ...] = ()
+
+
+class AlarmDesk(Part, frozen=True, kw_only=True):
+    code: Short  # door_held_open door_forced device_offline ledger_full staff_absent unexplained
+    subject: Short
+    since_s: float
+
+
+class DeskState(Part, frozen=True, kw_only=True, tag="state"):
+    """All that the pages show, sent whole when it changes and every second while a countdown runs."""
+
+    store_zh: Short
+    store_en: Short
+    cabinets: tuple[CabinetDesk, ...]
+    staff: tuple[StaffDesk, ...]
+    reviews: tuple[ReviewDesk, ...] = ()
+    alarms: tuple[AlarmDesk, ...] = ()
+    cloud_online: bool = False
+    counters: dict[Short, int] = {}
+
+
+class Ask(Part, frozen=True, kw_only=True, tag="ask"):
+    """A page asks; `action` decides which of the fields count.
+
+    start{cabinet, compartment, sku, qty} member{cabinet, code} cancel{session} sign_in{staff_id, pin, terminal}
+    sign_out{staff_id} beat{staff_id} release{session, staff_id, pin} refuse{session, staff_id, reason}
+    review{session, staff_id, accept} restock{cabinet, compartment, staff_id, pin} lift{staff_id, pin, target}
+    """
+
+    id: Short
+    action: Literal[
+        "start", "member", "cancel", "sign_in", "sign_out", "beat", "release", "refuse", "review", "restock", "lift"
+    ]
+    cabinet: Short = ""
+    compartment: Short = ""
+    session: Short = ""
+    sku: Short = ""
+    qty: Annotated[int, Meta(ge=0, le=100)] = 0
+    code: Annotated[str, Meta(max_length=128)] = ""
+    staff_id: Short = ""
+    pin: Annotated[str, Meta(max_length=16)] = ""
+    terminal: Short = ""
+    reason: Short = ""
+    accept: bool = False
+    target: Short = ""
+
+
+class Reply(Part, frozen=True, kw_only=True, tag="reply"):
+    """The agent's word on one `Ask`; `reason` is a word that the pages translate."""
+
+    id: Short
+    ok: bool
+    reason: Short = ""
+    session: Short = ""
