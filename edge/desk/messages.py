@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-MAX_LINE_BYTES = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024  # of what a page sends
+MAX_STATE_BYTES = 1024 * 1024  # of what the agent sends: a store has many goods
 Short = Annotated[str, Meta(max_length=64)]
 
 
@@ -62,6 +63,8 @@ class SessionDesk(Part, frozen=True, kw_only=True):
     outcome: Short = ""
     lines: tuple[BasketLine, ...] = ()
     failed_rules: tuple[Short, ...] = ()
+    adult_by: Short = ""  # how an adult was proven in this session: id_card; "" = not yet
+    waiting_s: float | None = None  # since the customer asked
 
 
 class CabinetDesk(Part, frozen=True, kw_only=True):
@@ -79,6 +82,7 @@ class StaffDesk(Part, frozen=True, kw_only=True):
     manager: bool
     on_duty: bool
     beat_age_s: float | None = None
+    locked_s: float | None = None  # left of a lock-out after wrong PINs
 
 
 class ReviewDesk(Part, frozen=True, kw_only=True):
@@ -106,8 +110,14 @@ class DeskState(Part, frozen=True, kw_only=True, tag="state"):
     staff: tuple[StaffDesk, ...]
     reviews: tuple[ReviewDesk, ...] = ()
     alarms: tuple[AlarmDesk, ...] = ()
+    revokes: tuple[Short, ...] = ()  # what the cloud has closed and only a manager opens: `store`, or a cabinet's id
     cloud_online: bool = False
     counters: dict[Short, int] = {}
+
+
+Action = Literal[
+    "start", "member", "cancel", "sign_in", "sign_out", "beat", "release", "refuse", "review", "restock", "lift"
+]
 
 
 class Ask(Part, frozen=True, kw_only=True, tag="ask"):
@@ -119,9 +129,7 @@ class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     """
 
     id: Short
-    action: Literal[
-        "start", "member", "cancel", "sign_in", "sign_out", "beat", "release", "refuse", "review", "restock", "lift"
-    ]
+    action: Action
     cabinet: Short = ""
     compartment: Short = ""
     session: Short = ""
