@@ -82,18 +82,24 @@ class ShelfDelta(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @event("store.opened")
 class StoreOpened(EventData, frozen=True, kw_only=True):
+    """The store opens for business."""
+
     staff_id: Short
     reason: Text = ""
 
 
 @event("store.closed")
 class StoreClosed(EventData, frozen=True, kw_only=True):
+    """The store closes; tobacco is blocked from here on."""
+
     staff_id: Short
     reason: Text = ""
 
 
 @event("staff.signed_in", privacy="pseudonymous")
 class StaffSignedIn(EventData, frozen=True, kw_only=True):
+    """A member of staff is on duty from here on."""
+
     staff_id: Short
     method: Literal["badge", "pin", "nfc"]
     terminal: Short
@@ -101,12 +107,16 @@ class StaffSignedIn(EventData, frozen=True, kw_only=True):
 
 @event("staff.signed_out", privacy="pseudonymous")
 class StaffSignedOut(EventData, frozen=True, kw_only=True):
+    """A member of staff leaves by their own act."""
+
     staff_id: Short
     terminal: Short
 
 
 @event("staff.presence_lost", privacy="pseudonymous")
 class StaffPresenceLost(EventData, frozen=True, kw_only=True):
+    """A heartbeat stayed away too long: on duty no more."""
+
     staff_id: Short
     terminal: Short
     last_seen_s: float
@@ -114,6 +124,8 @@ class StaffPresenceLost(EventData, frozen=True, kw_only=True):
 
 @event("device.online", lane="telemetry")
 class DeviceOnline(EventData, frozen=True, kw_only=True):
+    """A device answers."""
+
     device: Short
     kind: Short
     model: Text = ""
@@ -122,6 +134,8 @@ class DeviceOnline(EventData, frozen=True, kw_only=True):
 
 @event("device.offline", lane="telemetry")
 class DeviceOffline(EventData, frozen=True, kw_only=True):
+    """A device has not answered for some seconds."""
+
     device: Short
     kind: Short
     detail: Text = ""
@@ -130,6 +144,8 @@ class DeviceOffline(EventData, frozen=True, kw_only=True):
 
 @event("device.fault")
 class DeviceFault(EventData, frozen=True, kw_only=True):
+    """A device answers, but what it says cannot be true."""
+
     device: Short
     kind: Short
     code: Short
@@ -138,6 +154,8 @@ class DeviceFault(EventData, frozen=True, kw_only=True):
 
 @event("device.recovered")
 class DeviceRecovered(EventData, frozen=True, kw_only=True):
+    """A fault is over."""
+
     device: Short
     kind: Short
     code: Short
@@ -146,6 +164,8 @@ class DeviceRecovered(EventData, frozen=True, kw_only=True):
 
 @event("bus.error", lane="telemetry")
 class BusError(EventData, frozen=True, kw_only=True):
+    """Bytes on a serial line that made no sense, counted since the last report."""
+
     bus: Short
     protocol: Short
     kind: Literal["crc", "timeout", "framing", "unexpected"]
@@ -163,6 +183,8 @@ class ConfigChanged(EventData, frozen=True, kw_only=True):
 
 @event("inventory.counted")
 class InventoryCounted(EventData, frozen=True, kw_only=True):
+    """Units on a shelf as counted, from which the stock goes on."""
+
     shelf: Short
     sku: Short
     units: int
@@ -175,6 +197,8 @@ class InventoryCounted(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.session.started", privacy="pseudonymous")
 class CabinetSessionStarted(EventData, frozen=True, kw_only=True):
+    """Someone asked for a compartment."""
+
     session: Short
     cabinet: Short
     compartment: Short
@@ -185,6 +209,8 @@ class CabinetSessionStarted(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.session.ended")
 class CabinetSessionEnded(EventData, frozen=True, kw_only=True):
+    """The one end of a session, money included."""
+
     session: Short
     outcome: Literal[
         "settled",
@@ -219,6 +245,8 @@ class CabinetUnlockGranted(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.unlock.denied")
 class CabinetUnlockDenied(EventData, frozen=True, kw_only=True):
+    """A request that led to no session."""
+
     cabinet: Short
     compartment: Short
     reason: Short
@@ -228,6 +256,8 @@ class CabinetUnlockDenied(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.unlock.completed")
 class CabinetUnlockCompleted(EventData, frozen=True, kw_only=True):
+    """What became of an intent."""
+
     session: Short
     intent: Short
     result: Literal["opened", "refused", "no_reply", "not_sent", "unknown"]
@@ -236,6 +266,8 @@ class CabinetUnlockCompleted(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.door.opened")
 class CabinetDoorOpened(EventData, frozen=True, kw_only=True):
+    """A door was seen open that a session answers for."""
+
     compartment: Short
     session: Short = ""
     blind: bool = False
@@ -243,6 +275,8 @@ class CabinetDoorOpened(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.door.closed")
 class CabinetDoorClosed(EventData, frozen=True, kw_only=True):
+    """The door of a session was seen closed again."""
+
     compartment: Short
     session: Short = ""
     open_s: float | None = None
@@ -251,6 +285,8 @@ class CabinetDoorClosed(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.door.forced")
 class CabinetDoorForced(EventData, frozen=True, kw_only=True):
+    """A door was seen open that no session answers for."""
+
     compartment: Short
     hint: Literal["", "late_pulse", "recent_pulse"] = ""
     last_pulse_s: float | None = None  # seconds since the last unlock frame, if at most 600
@@ -258,6 +294,8 @@ class CabinetDoorForced(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.door.held_open")
 class CabinetDoorHeldOpen(EventData, frozen=True, kw_only=True):
+    """A door stands open too long; the sound is on."""
+
     compartment: Short
     session: Short = ""
     open_s: float = 0.0
@@ -265,6 +303,8 @@ class CabinetDoorHeldOpen(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.stock.changed")
 class CabinetStockChanged(EventData, frozen=True, kw_only=True):
+    """Units that came to a shelf (positive) or left it (negative)."""
+
     shelf: Short
     sku: Short
     delta_units: int
@@ -274,6 +314,8 @@ class CabinetStockChanged(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.stock.unexplained")
 class CabinetStockUnexplained(EventData, frozen=True, kw_only=True):
+    """A weight changed without a session; the book follows, the units wait for a count."""
+
     compartment: Short
     shelves: tuple[ShelfDelta, ...]
     reason: Short = ""
@@ -293,6 +335,8 @@ class CabinetSettlementResolved(EventData, frozen=True, kw_only=True):
 
 @event("cabinet.settlement.needs_review")
 class CabinetSettlementNeedsReview(EventData, frozen=True, kw_only=True):
+    """The evidence has no unique explanation; staff decide, nobody is charged until then."""
+
     session: Short
     reason: Short
     shelves: tuple[ShelfDelta, ...]
@@ -303,6 +347,8 @@ class CabinetSettlementNeedsReview(EventData, frozen=True, kw_only=True):
 
 @event("weight.reading", lane="telemetry")
 class WeightReading(EventData, frozen=True, kw_only=True):
+    """A weight between sessions; evidence stands in the ledger lane instead."""
+
     shelf: Short
     gross_g: float
     stable: bool
@@ -323,6 +369,8 @@ class ScanBarcode(EventData, frozen=True, kw_only=True):
 
 @event("age.check.passed")
 class AgeCheckPassed(EventData, frozen=True, kw_only=True):
+    """A document proved the age asked for, in this session."""
+
     session: Short
     method: Literal["id_card", "member_document", "staff_document", "network_id"]
     min_age: int
@@ -331,6 +379,8 @@ class AgeCheckPassed(EventData, frozen=True, kw_only=True):
 
 @event("age.check.failed")
 class AgeCheckFailed(EventData, frozen=True, kw_only=True):
+    """A document did not prove the age asked for."""
+
     session: Short
     method: Short
     min_age: int
@@ -340,6 +390,8 @@ class AgeCheckFailed(EventData, frozen=True, kw_only=True):
 
 @event("age.check.expired")
 class AgeCheckExpired(EventData, frozen=True, kw_only=True):
+    """A proof grew too old before it was used."""
+
     session: Short
 
 
@@ -358,12 +410,16 @@ class GateDecision(EventData, frozen=True, kw_only=True):
 
 @event("licence.expiring")
 class LicenceExpiring(EventData, frozen=True, kw_only=True):
+    """The tobacco licence ends soon."""
+
     scope: Short
     days_left: int
 
 
 @event("licence.expired")
 class LicenceExpired(EventData, frozen=True, kw_only=True):
+    """The tobacco licence has ended; tobacco is blocked."""
+
     scope: Short
 
 
@@ -372,6 +428,8 @@ class LicenceExpired(EventData, frozen=True, kw_only=True):
 
 @event("payment.requested")
 class PaymentRequested(EventData, frozen=True, kw_only=True):
+    """The next act with the money, durable before it is sent."""
+
     session: Short
     kind: Literal["authorise", "capture", "void"]
     key: Short
@@ -380,6 +438,8 @@ class PaymentRequested(EventData, frozen=True, kw_only=True):
 
 @event("payment.authorised")
 class PaymentAuthorised(EventData, frozen=True, kw_only=True):
+    """The provider holds the amount."""
+
     session: Short
     key: Short
     amount_fen: Count
@@ -388,6 +448,8 @@ class PaymentAuthorised(EventData, frozen=True, kw_only=True):
 
 @event("payment.captured")
 class PaymentCaptured(EventData, frozen=True, kw_only=True):
+    """The provider took the amount."""
+
     session: Short
     key: Short
     amount_fen: Count
@@ -396,6 +458,8 @@ class PaymentCaptured(EventData, frozen=True, kw_only=True):
 
 @event("payment.failed")
 class PaymentFailed(EventData, frozen=True, kw_only=True):
+    """A final no of the provider."""
+
     session: Short
     key: Short
     code: Short
@@ -404,6 +468,8 @@ class PaymentFailed(EventData, frozen=True, kw_only=True):
 
 @event("payment.voided")
 class PaymentVoided(EventData, frozen=True, kw_only=True):
+    """The hold is given back."""
+
     session: Short
     key: Short
 
@@ -413,6 +479,8 @@ class PaymentVoided(EventData, frozen=True, kw_only=True):
 
 @event("people.crossing", lane="telemetry")
 class PeopleCrossing(EventData, frozen=True, kw_only=True):
+    """Someone crossed a counting line."""
+
     line: Short
     direction: Literal["in", "out"]
     count: int = 1
@@ -435,12 +503,16 @@ class PeopleCountInterval(EventData, frozen=True, kw_only=True):
 
 @event("people.occupancy", lane="telemetry")
 class PeopleOccupancy(EventData, frozen=True, kw_only=True):
+    """How many are inside, by the counts."""
+
     value: int
     line: Short = ""
 
 
 @event("member.recognised", privacy="pseudonymous")
 class MemberRecognised(EventData, frozen=True, kw_only=True):
+    """The cloud knew the member who began this session."""
+
     session: Short
     member_ref: Short
     method: Literal["qr", "nfc", "phone", "face"]
@@ -448,6 +520,8 @@ class MemberRecognised(EventData, frozen=True, kw_only=True):
 
 @event("recommendation.shown")
 class RecommendationShown(EventData, frozen=True, kw_only=True):
+    """What was offered, and why."""
+
     session: Short
     slot: Short
     items: tuple[Short, ...]
@@ -459,6 +533,8 @@ class RecommendationShown(EventData, frozen=True, kw_only=True):
 
 @event("telemetry.dropped")
 class TelemetryDropped(EventData, frozen=True, kw_only=True):
+    """A run of telemetry that was dropped before the cloud had it."""
+
     stream: Short
     first: Count
     last: Count
@@ -468,6 +544,8 @@ class TelemetryDropped(EventData, frozen=True, kw_only=True):
 
 @event("clock.estimated")
 class ClockEstimated(EventData, frozen=True, kw_only=True):
+    """How far this box's clock is from the cloud's."""
+
     boot: Short
     offset_ms: float
     rtt_ms: float
@@ -475,12 +553,16 @@ class ClockEstimated(EventData, frozen=True, kw_only=True):
 
 @event("command.accepted")
 class CommandAccepted(EventData, frozen=True, kw_only=True):
+    """The intent of a command, durable before its effect."""
+
     command: Short
     kind: Short
 
 
 @event("command.refused")
 class CommandRefused(EventData, frozen=True, kw_only=True):
+    """A command that was not carried out, and why."""
+
     command: Short
     kind: Short
     reason: Short
@@ -488,6 +570,8 @@ class CommandRefused(EventData, frozen=True, kw_only=True):
 
 @event("command.completed")
 class CommandCompleted(EventData, frozen=True, kw_only=True):
+    """What became of an accepted command."""
+
     command: Short
     kind: Short
     outcome: Literal["done", "failed", "unknown"]
@@ -496,6 +580,8 @@ class CommandCompleted(EventData, frozen=True, kw_only=True):
 
 @event("stream.forked")
 class StreamForked(EventData, frozen=True, kw_only=True):
+    """This lane goes on in a new stream after its disk was restored or the cloud lost data."""
+
     lane: Lane
     parent: Short
     common: Count
@@ -504,6 +590,8 @@ class StreamForked(EventData, frozen=True, kw_only=True):
 
 @event("ledger.damaged")
 class LedgerDamaged(EventData, frozen=True, kw_only=True):
+    """A range that could not be read from disk."""
+
     lane: Lane
     first: Count
     last: Count

@@ -1,0 +1,1 @@
+"""Devices under supervision: who owns which port, and how each device fares."""

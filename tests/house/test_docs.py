@@ -1,0 +1,78 @@
+"""Documents are true: their Python runs, their commands exist, their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from zhanggui.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def fences(language: str) -> list[tuple[str, str]]:
+    return [(relative(d), code) for d in DOCUMENTS for lang, code in FENCE.findall(d.read_text()) if lang == language]
+
+
+@pytest.mark.parametrize(("document", "code"), fences("python"))
+def test_python_in_documents_runs(document: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, document, "exec"), {"__name__": "__doc__"})
+
+
+def command_lines() -> list[tuple[str, str]]:
+    return [
+        (document, line.strip())
+        for document, code in fences("sh")
+        for line in code.splitlines()
+        if line.strip().startswith("zhanggui ")
+    ]
+
+
+@pytest.mark.parametrize(("document", "line"), command_lines())
+def test_commands_in_documents_exist(document: str, line: str):
+    """Each word down to the command exists, and so does each option."""
+    words = shlex.split(line, comments=True)[1:]
+    command = get_command(app)
+    while words and hasattr(command, "commands") and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help"
+    }
+    assert not hasattr(command, "commands") or words in ([], ["--help"], ["--version"]), f"{document}: {line}"
+    assert [w for w in words if w.startswith("--") and w.split("=")[0] not in known] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_links_lead_somewhere(document: Path):
+    text = FENCE.sub("", document.read_text())
+    missing = [link for link in LINK.findall(text) if not (document.parent / link).exists()]
+    assert missing == []
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_make_targets_in_documents_exist():
+    named = {m for d in DOCUMENTS for m in re.findall(r"`make ([a-z0-9-]+)", d.read_text())}
+    assert named <= make_targets()
+
+
+def test_event_pages_are_current(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import make_events
+
+    assert (ROOT / "docs/events.md").read_text() == make_events.document(), "run: python docs/make_events.py"
+    assert (ROOT / "docs/events.schema.json").read_text() == make_events.schemas(), "run: python docs/make_events.py"

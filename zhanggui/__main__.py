@@ -1,0 +1,5 @@
+"""`python -m zhanggui`: the command line without its script."""
+
+from zhanggui.cli import main
+
+main()

@@ -1,0 +1,34 @@
+"""`zhanggui cloud …`: run the bridge, import members."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contracts.clock import clock_from_env
+from zhanggui.errors import UserError
+
+app = typer.Typer(no_args_is_help=True)
+members_app = typer.Typer(no_args_is_help=True)
+app.add_typer(members_app, name="members", help="Members of the tenant.")
+
+
+@app.command(epilog="Example:  zhanggui cloud run --database cloud.db --mqtt mqtt://127.0.0.1:1883 --port 8300")
+def run(
+    database: Annotated[Path, typer.Option(help="SQLite file; made when missing.")] = Path("var/cloud.db"),
+    mqtt: Annotated[str, typer.Option(help="Broker, mqtt:// or mqtts://.")] = "mqtt://127.0.0.1:1883",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of API and pages.")] = 8300,
+    members: Annotated[Path | None, typer.Option(help="CSV of members to import at start.")] = None,
+) -> None:
+    """Run the bridge: ingest over MQTT, the API, and the operators' pages."""
+    from cloud_bridge.app import Settings
+    from cloud_bridge.run import CloudError, serve
+
+    settings = Settings(database=database, mqtt_url=mqtt, host=host, port=port, members_file=members)
+    try:
+        serve(settings, clock=clock_from_env())
+    except CloudError as error:
+        raise UserError(str(error)) from error

@@ -1,0 +1,139 @@
+"""`zhanggui sim …`: run simulated hardware on real pseudo-terminals, and play with it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contracts.clock import clock_from_env
+from zhanggui.errors import UserError
+
+app = typer.Typer(no_args_is_help=True)
+DEFAULT_CONTROL = Path("var/demo/sim.sock")
+Control = Annotated[Path, typer.Option(help="Control socket of the running hardware.")]
+
+
+def read_codes(path: Path) -> list[tuple[str, str]]:
+    """Pairs of member reference and code from a CSV file without heading."""
+    try:
+        with path.open(newline="") as file:
+            return [(row[0], row[1]) for row in csv.reader(file) if len(row) == 2]
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name the file of member codes with --codes") from error
+
+
+@app.command(epilog="Example:  zhanggui sim run var/demo/store.toml --seed 7 --truth truth.jsonl --codes codes.csv")
+def run(
+    store: Annotated[Path, typer.Argument(help="The store description.")],
+    truth: Annotated[Path, typer.Option(help="Where the truth is written, JSON lines.")],
+    codes: Annotated[Path, typer.Option(help="Member codes that shoppers carry.")],
+    control: Control = DEFAULT_CONTROL,
+    seed: Annotated[int, typer.Option(help="Same seed, same shoppers.")] = 7,
+    minutes: Annotated[float | None, typer.Option(help="End after so many store minutes; without, run on.")] = None,
+) -> None:
+    """Make the serial ports that a store description names and be the devices behind them."""
+    from edge.config import ConfigError, load_store
+    from simulators.hardware.run import run_store
+
+    try:
+        config = load_store(store)
+    except ConfigError as error:
+        raise UserError(str(error)) from error
+    asyncio.run(
+        run_store(
+            config,
+            clock=clock_from_env(),
+            seed=seed,
+            truth_path=truth,
+            member_codes=read_codes(codes),
+            duration_s=minutes * 60 if minutes is not None else None,
+            control=control,
+        )
+    )
+
+
+def _send(control: Path, message: dict[str, object]) -> None:
+    from simulators.hardware.control import SimControl
+
+    async def once() -> object:
+        async with SimControl(control) as sim:
+            return await sim.send(message)
+
+    try:
+        typer.echo(json.dumps(asyncio.run(once()), ensure_ascii=False))
+    except OSError as error:
+        raise UserError(f"{control}: no hardware runs there; start it with: zhanggui demo") from error
+
+
+@app.command(epilog="Example:  zhanggui sim scan scanner-S1 --member m0003")
+def scan(
+    scanner: Annotated[str, typer.Argument(help="Device id of the scanner.")],
+    member: Annotated[str, typer.Option(help="Whose code.")] = "m0001",
+    codes: Annotated[Path, typer.Option(help="Member codes.")] = Path("var/demo/codes.csv"),
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Hold a member's code before a scanner."""
+    code = dict(read_codes(codes)).get(member)
+    if code is None:
+        raise UserError(f"{codes}: no code for member {member!r}")
+    _send(control, {"cmd": "scan", "scanner": scanner, "code": code})
+
+
+@app.command(epilog="Example:  zhanggui sim open S1-door")
+def open(  # noqa: A001 - the word a person types
+    compartment: Annotated[str, typer.Argument(help="Whose door to pull.")], control: Control = DEFAULT_CONTROL
+) -> None:
+    """Pull a door; it opens only while its latch is free."""
+    _send(control, {"cmd": "open", "compartment": compartment})
+
+
+@app.command(epilog="Example:  zhanggui sim close S1-door")
+def close(
+    compartment: Annotated[str, typer.Argument(help="Whose door to shut.")], control: Control = DEFAULT_CONTROL
+) -> None:
+    """Shut a door."""
+    _send(control, {"cmd": "close", "compartment": compartment})
+
+
+@app.command(epilog="Example:  zhanggui sim take S1-a 690001 2")
+def take(
+    shelf: Annotated[str, typer.Argument(help="Shelf id.")],
+    sku: Annotated[str, typer.Argument(help="Product.")],
+    qty: Annotated[int, typer.Argument(help="Pieces.")] = 1,
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Take goods; only while their door is open."""
+    _send(control, {"cmd": "take", "shelf": shelf, "sku": sku, "qty": qty})
+
+
+@app.command(epilog="Example:  zhanggui sim card 000000199001010018")
+def card(
+    number: Annotated[str, typer.Argument(help="An invented number of area 000000; '-' takes the card away.")],
+    reader: Annotated[str, typer.Option(help="Device id of the reader.")] = "id-T1",
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Lay an (invented) identity card on the reader, or take it away."""
+    _send(control, {"cmd": "card", "reader": reader, "number": "" if number == "-" else number})
+
+
+@app.command(epilog="Example:  zhanggui sim unplug locks")
+def unplug(bus: Annotated[str, typer.Argument(help="Bus id.")], control: Control = DEFAULT_CONTROL) -> None:
+    """Pull the plug of a serial adapter."""
+    _send(control, {"cmd": "unplug", "bus": bus})
+
+
+@app.command(epilog="Example:  zhanggui sim replug locks")
+def replug(bus: Annotated[str, typer.Argument(help="Bus id.")], control: Control = DEFAULT_CONTROL) -> None:
+    """Put the plug back."""
+    _send(control, {"cmd": "replug", "bus": bus})
+
+
+@app.command(epilog="Example:  zhanggui sim status")
+def status(control: Control = DEFAULT_CONTROL) -> None:
+    """Doors, shelves and faults as they truly are."""
+    _send(control, {"cmd": "status"})
