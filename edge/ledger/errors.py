@@ -1,0 +1,27 @@
+"""Why a ledger could not be opened, typed by what the person at the store does next."""
+
+from __future__ import annotations
+
+
+class LedgerOpenError(Exception):
+    """The ledger cannot be opened; the message is one sentence that says what to do. Nothing was changed."""
+
+
+class ForeignLedgerError(LedgerOpenError):
+    """The file is the ledger of another store, or no ledger at all."""
+
+
+class NewerLedgerError(LedgerOpenError):
+    """The file was written by a newer version of the agent."""
+
+
+class FullDiskError(LedgerOpenError):
+    """There is no room to open the ledger safely."""
+
+
+class LedgerInUseError(LedgerOpenError):
+    """Another agent owns the file."""
+
+
+class ForkRefusedError(ValueError):
+    """A fork at a sequence that is not among the retained ones."""
