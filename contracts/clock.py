@@ -145,15 +145,20 @@ class ManualClock:
     async def advance(self, duration_s: float) -> None:
         """Move time and wake, in order, everyone whose sleep ends on the way; each wake-up runs before the next."""
         target_s = self._now_s + duration_s
+        await self._settle()
         while self._sleepers and self._sleepers[0][0] <= target_s:
             due_s, _, waiter = heapq.heappop(self._sleepers)
             self._now_s = max(self._now_s, due_s)
             if not waiter.done():
                 waiter.set_result(None)
-            for _ in range(10):  # let the woken task run to its next await before time moves on
-                await asyncio.sleep(0)
+            await self._settle()
         self._now_s = target_s
-        await asyncio.sleep(0)
+        await self._settle()
+
+    @staticmethod
+    async def _settle() -> None:
+        for _ in range(10):  # let tasks run to their next await on time before it moves on
+            await asyncio.sleep(0)
 
 
 def clock_from_env() -> Clock:

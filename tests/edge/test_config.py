@@ -1,0 +1,103 @@
+"""A wrong store description is refused with file, key and fix, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import ConfigError, load_store, missing_ports
+from zhanggui.demo.store import make
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    demo = make(
+        tmp_path / "demo", broker_url="mqtt://127.0.0.1:1", camera=True, pin_hashes={"amy": "hash", "bo": "hash"}
+    )
+    return demo.store_toml
+
+
+def test_the_demo_store_is_right(good: Path):
+    config = load_store(good)
+    assert [c.id for c in config.cabinet] == ["S1", "D1", "T1"]
+    assert config.data_dir == good.parent / "edge"
+    document = config.document()
+    assert {p.category for p in document.products} == {"snack", "drink", "tobacco"}
+    assert len(document.devices) == len(config.device)
+
+
+WRONG = [
+    # what is changed in the text, what the message must name
+    pytest.param('store = "s001"', 'store = "s001"\nshop = "x"', ["shop", "unknown key"], id="an unknown key on top"),
+    pytest.param('kind = "scale"', 'kind = "scale"\nspeed = 3', ["device", "speed", "unknown key"], id="in a device"),
+    pytest.param('store = "s001"', "", ["store", "is missing"], id="a missing key"),
+    pytest.param('store = "s001"', 'store = "s 1"', ["store", "pattern"], id="an id that no topic can hold"),
+    pytest.param("address = 2", "address = 1", ["address", "already"], id="two devices at one address"),
+    pytest.param(
+        'mode = "staff_release"', 'mode = "self_service"', ["cabinet.T1.mode", "T11"], id="self-service tobacco"
+    ),
+    pytest.param('bus = "locks"', 'bus = "lox"', ["device.lock-1.bus", "lox", "locks"], id="a bus that is not there"),
+    pytest.param(
+        'bus = "scales-snack"',
+        'bus = "locks"',
+        ["device.scale-S1-a.bus", "speaks lock_8a"],
+        id="a scale on a lock's bus",
+    ),
+    pytest.param('lock = "lock-1"', 'lock = "lock-9"', ["S1-door.lock", "lock-9"], id="a lock that is not there"),
+    pytest.param("channel = 2", "channel = 1", ["channel", "already"], id="two doors on one channel"),
+    pytest.param(
+        'scale = "scale-S1-b"', 'scale = "scale-S1-a"', ["scale", "its own scale"], id="two shelves on one scale"
+    ),
+    pytest.param(
+        'sku = "690001", units', 'sku = "699999", units', ["699999", "no such product"], id="an unknown product"
+    ),
+    pytest.param('id = "D1"', 'id = "S1"', ["cabinet.S1.id", "another id"], id="one id twice"),
+    pytest.param('id = "S1-b"', 'id = "S1-a"', ["shelf", "already"], id="one shelf twice"),
+    pytest.param('cabinet = "S1"', 'cabinet = "S9"', ["scanner-S1.cabinet", "S9"], id="a scanner of no cabinet"),
+    pytest.param("[cloud]", "[cloud", ["not TOML"], id="not TOML at all"),
+    pytest.param("price_fen = 650", "price_fen = 0", ["price_fen"], id="a price of nothing"),
+    pytest.param(
+        'feedback_polarity = "locked_short"', "", ["feedback_polarity", "missing"], id="a polarity nobody said"
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "names"), WRONG)
+def test_a_wrong_description_is_refused(good: Path, old: str, new: str, names: list[str]):
+    text = good.read_text()
+    assert old in text
+    good.write_text(text.replace(old, new, 1) if "address" not in old else text.replace(old, new))
+    with pytest.raises(ConfigError) as refusal:
+        load_store(good)
+    message = str(refusal.value)
+    assert str(good) in message
+    for name in names:
+        assert name in message
+
+
+def test_a_missing_file_says_what_to_name(tmp_path: Path):
+    with pytest.raises(ConfigError, match="name the store description"):
+        load_store(tmp_path / "none.toml")
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path):
+    path = tmp_path / "store.toml"
+    path.write_bytes(b"#" * (1 << 20) + b"\n")
+    with pytest.raises(ConfigError, match="at most"):
+        load_store(path)
+
+
+def test_missing_ports_are_named_with_the_fix(good: Path):
+    found = dict(missing_ports(load_store(good)))
+    assert "bus.locks.url" in found
+    assert "plug the adapter in" in found["bus.locks.url"]
+
+
+def test_all_problems_are_told_at_once(good: Path):
+    good.write_text(
+        good.read_text().replace('cabinet = "S1"', 'cabinet = "S9"').replace('bus = "locks"', 'bus = "lox"')
+    )
+    with pytest.raises(ConfigError) as refusal:
+        load_store(good)
+    assert len(str(refusal.value).splitlines()) == 3
