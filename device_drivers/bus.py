@@ -1,0 +1,329 @@
+"""One serial line and its only owner: turns by priority, one frame at a time, a limit for everything.
+
+Drivers ask for a turn with an `Exchange`; the owner encodes, writes, listens and answers. All time here is real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from device_drivers.errors import MisconfiguredError, ProtocolError, UnavailableError
+from device_drivers.faults import FaultKind, OnFault
+
+T = TypeVar("T")
+
+MAX_WAITING = 64  # requests; one more is refused
+PATIENCE_S = 1.0  # whoever waits longer goes before all but unlocks, so that no priority starves another
+BUSY_MAX_S = 0.25  # a line that never falls silent is spoken over after this long
+
+_COUNTERS = (
+    "opened",  # ports
+    "lost",  # ports
+    "requests",  # frames written
+    "replies",
+    "no_reply",
+    "not_sent",  # guard said no, or too long in the queue
+    "cancelled",  # the caller left while its request waited
+    "refused_full",
+    "late_bytes",  # nobody waited for them
+    "line_busy",
+    "crc",
+    "timeout",
+    "framing",
+    "unexpected",
+)
+
+_log = logging.getLogger("zhanggui.device_drivers")
+
+
+class NoReplyError(UnavailableError):
+    """A frame was written, wholly or in part, and no good reply came.
+
+    Any other UnavailableError of a bus promises that not one byte of the request was written.
+    """
+
+
+class Priority(IntEnum):
+    """Whose turn is next, at every border between two frames."""
+
+    UNLOCK = 0
+    STATUS = 1
+    WEIGHT = 2
+    TEMPERATURE = 3
+
+
+class Link(Protocol):
+    """One open port. Each call raises UnavailableError once the port is gone; `close` never raises."""
+
+    async def read(self) -> bytes:
+        """At least one byte."""
+
+    def flush(self) -> bytes:
+        """Everything received so far, taken without waiting."""
+
+    def write(self, data: bytes) -> None:
+        """Hand all bytes to the operating system, or raise."""
+
+    def close(self) -> None:
+        """Give the port back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange(Generic[T]):
+    """One turn on the bus: one frame out, one reply in.
+
+    `encode` is asked with the request at the head of the queue, and its bytes are written before anything else runs;
+    None means that nothing is sent. `feed` takes received bytes and answers once the reply is whole; it may raise
+    ProtocolError for bytes that it throws away. `timeout_s` runs from the write. A request that waits longer than
+    `queue_timeout_s` is not sent. `not_sent` is the answer to a request that was not sent; without it,
+    UnavailableError is raised.
+    """
+
+    priority: Priority
+    encode: Callable[[], bytes | None]
+    feed: Callable[[bytes], T | None]
+    timeout_s: float
+    queue_timeout_s: float | None = None
+    not_sent: T | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Request(Generic[T]):
+    """An exchange on its way through the queue."""
+
+    exchange: Exchange[T]
+    order: int
+    asked_s: float
+    reply: asyncio.Future[T]
+    heard: asyncio.Future[T] = field(init=False)  # the owner's own: it outlives a caller who left
+
+    def fail(self, error: Exception) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+    def answer(self, value: T) -> None:
+        if not self.reply.done():
+            self.reply.set_result(value)
+
+
+class Bus:
+    """A line shared by several devices. `run` owns the port; drivers call `request`.
+
+    `on_fault` hears of every fault on the line; `counters` hold the same and every drop, by name.
+    """
+
+    def __init__(
+        self, *, name: str, open_link: Callable[[], Awaitable[Link]], on_fault: OnFault, gap_s: float = 0.005
+    ) -> None:
+        self.counters: dict[str, int] = dict.fromkeys(_COUNTERS, 0)
+        self._name = name
+        self._open_link = open_link
+        self._on_fault = on_fault
+        self._gap_s = gap_s
+        self._open = False
+        self._told_down = False
+        self._waiting: list[_Request[Any]] = []
+        self._active: _Request[Any] | None = None
+        self._order = itertools.count()
+        self._wake = asyncio.Event()
+        self._last_byte_s = 0.0
+        self._eavesdroppers: list[Callable[[bytes], None]] = []
+
+    def overhear(self, listener: Callable[[bytes], None]) -> None:
+        """Hand all bytes that answer no request to `listener` too: some boards speak by themselves."""
+        self._eavesdroppers.append(listener)
+
+    def fault(self, kind: FaultKind, detail: str) -> None:
+        """Count a fault of the line and tell the owner. `detail` never holds bytes of a reply."""
+        self.counters[kind] += 1
+        self._on_fault(kind, detail)
+
+    async def run(self) -> None:
+        """Own the port until cancelled.
+
+        Raises UnavailableError when the port is lost or not there, MisconfiguredError when it can never be opened.
+        All requests fail at that moment. May be called again afterwards.
+        """
+        try:
+            link = await self._open_link()
+        except (UnavailableError, MisconfiguredError) as error:
+            self._tell_down(error)
+            raise
+        self._open = True
+        self._told_down = False
+        self.counters["opened"] += 1
+        _log.info("bus %s: port is open", self._name)
+        reason = "the bus was stopped"
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(link), name=f"bus[{self._name}].listen")
+                tasks.create_task(self._serve(link), name=f"bus[{self._name}].serve")
+        except* UnavailableError as group:
+            reason = str(group.exceptions[0])
+        finally:
+            self._open = False
+            self._fail_all(reason)
+            link.close()
+        # Only a lost port gets here: cancellation and every other error have left above.
+        self.counters["lost"] += 1
+        lost = UnavailableError(f"bus {self._name}: {reason}")
+        self._tell_down(lost)
+        raise lost
+
+    async def request(self, exchange: Exchange[T]) -> T:
+        """Wait for a turn and its reply. A caller that is cancelled while it waits for its turn is never sent.
+
+        Raises NoReplyError after a write without a good reply, and UnavailableError if nothing was written.
+        """
+        if not self._open:
+            raise UnavailableError(f"bus {self._name}: port is not open")
+        if len(self._waiting) >= MAX_WAITING:
+            self.counters["refused_full"] += 1
+            raise UnavailableError(f"bus {self._name}: {MAX_WAITING} requests wait already")
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[T] = loop.create_future()
+        request = _Request(exchange, next(self._order), loop.time(), reply)
+        self._waiting.append(request)
+        self._wake.set()
+        timer = None
+        if exchange.queue_timeout_s is not None:
+            timer = loop.call_later(exchange.queue_timeout_s, self._expire, request)
+        try:
+            return await reply
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if request in self._waiting:
+                self._waiting.remove(request)
+                self.counters["cancelled"] += 1
+
+    async def _listen(self, link: Link) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            data = await link.read()
+            self._last_byte_s = loop.time()
+            active = self._active
+            if active is None or active.heard.done():
+                self._late(data)
+                continue
+            try:
+                value = active.exchange.feed(data)
+            except ProtocolError as error:
+                self.fault("framing", str(error))
+                continue
+            if value is not None:
+                active.heard.set_result(value)
+
+    async def _serve(self, link: Link) -> None:
+        while True:
+            while not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+            await self._silence()
+            request = self._head()
+            if request is not None and self._send(link, request):
+                await self._await_reply(request)
+
+    async def _silence(self) -> None:
+        """Return when the line has been silent for the gap, or has been busy for too long."""
+        loop = asyncio.get_running_loop()
+        limit_s = loop.time() + BUSY_MAX_S
+        while (left_s := self._last_byte_s + self._gap_s - loop.time()) > 0:
+            if loop.time() >= limit_s:
+                self.counters["line_busy"] += 1
+                self.fault("unexpected", "the line does not fall silent")
+                return
+            await asyncio.sleep(left_s)
+
+    def _head(self) -> _Request[Any] | None:
+        """The request whose turn it is; it stays in the queue until its frame is encoded."""
+        now_s = asyncio.get_running_loop().time()
+
+        def turn(request: _Request[Any]) -> tuple[int, bool, int]:
+            priority = request.exchange.priority
+            overdue = now_s - request.asked_s > PATIENCE_S and priority is not Priority.UNLOCK
+            return (Priority.STATUS if overdue else priority), not overdue, request.order
+
+        # A caller that was cancelled a moment ago has not run yet to leave the queue: its future tells already.
+        alive = [request for request in self._waiting if not request.reply.done()]
+        self.counters["cancelled"] += len(self._waiting) - len(alive)
+        self._waiting = alive
+        return min(alive, key=turn, default=None)
+
+    def _send(self, link: Link, request: _Request[Any]) -> bool:
+        """Flush, ask and write, with no await between: True if a frame is on the line."""
+        loop = asyncio.get_running_loop()
+        exchange = request.exchange
+        if exchange.queue_timeout_s is not None and loop.time() - request.asked_s > exchange.queue_timeout_s:
+            self._expire(request)
+            return False
+        stale = link.flush()
+        if stale:
+            self._late(stale)
+        try:
+            frame = exchange.encode()
+        except Exception as error:  # noqa: BLE001 - the guard is the caller's code, so its error is the caller's
+            self._waiting.remove(request)
+            request.fail(error)
+            return False
+        if frame is None:
+            self._expire(request)
+            return False
+        self._waiting.remove(request)
+        request.heard = loop.create_future()
+        self._active = request
+        link.write(frame)
+        self._last_byte_s = loop.time()
+        self.counters["requests"] += 1
+        return True
+
+    async def _await_reply(self, request: _Request[Any]) -> None:
+        """Listen until the reply is whole or the time is over, also for a caller who left: the reply still comes."""
+        try:
+            async with asyncio.timeout(request.exchange.timeout_s):
+                value = await request.heard
+        except TimeoutError:
+            self._active = None
+            self.counters["no_reply"] += 1
+            self.fault("timeout", f"no reply within {request.exchange.timeout_s:g} s")
+            request.fail(NoReplyError(f"bus {self._name}: no reply within {request.exchange.timeout_s:g} s"))
+        else:
+            self._active = None
+            self.counters["replies"] += 1
+            request.answer(value)
+
+    def _expire(self, request: _Request[Any]) -> None:
+        """Answer a waiting request as not sent."""
+        if request not in self._waiting:
+            return
+        self._waiting.remove(request)
+        self.counters["not_sent"] += 1
+        if request.exchange.not_sent is not None:
+            request.answer(request.exchange.not_sent)
+        else:
+            request.fail(UnavailableError(f"bus {self._name}: not sent"))
+
+    def _late(self, data: bytes) -> None:
+        self.counters["late_bytes"] += len(data)
+        for listener in self._eavesdroppers:
+            listener(data)
+
+    def _fail_all(self, reason: str) -> None:
+        active, self._active = self._active, None
+        if active is not None:
+            active.fail(NoReplyError(f"bus {self._name}: {reason}"))
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            request.fail(UnavailableError(f"bus {self._name}: {reason}"))
+
+    def _tell_down(self, error: Exception) -> None:
+        """Log once until the port is open again: a supervisor tries every few seconds."""
+        if not self._told_down:
+            self._told_down = True
+            _log.warning("bus %s: %s", self._name, error)

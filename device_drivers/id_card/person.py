@@ -1,0 +1,107 @@
+"""What a card says of a person, boiled down to three values. Pure; no name, address or photo is ever decoded.
+
+The text block of a card is 256 bytes of UTF-16LE: name 30, sex 2, nation 4, birth 16, address 70, number 36,
+issuer 30, valid from 16, valid to 16, reserve 36.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import date, timedelta
+
+from device_drivers.capabilities import AdultReading
+from device_drivers.errors import ProtocolError
+
+TEXT_BYTES = 256
+ADULT_YEARS = 18
+PERSON_DAY_KEY_CHARS = 32
+
+_BIRTH = slice(36, 52)
+_NUMBER = slice(122, 158)
+_VALID_FROM = slice(188, 204)
+_VALID_TO = slice(204, 220)
+_LONG_TERM = "长期".encode("utf-16-le")
+_LENGTHS = b"\x01\x00\x04\x00"  # text 256, photo 1024
+_LENGTHS_WITH_PRINTS = 6
+
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECK_DIGITS = b"10X98765432"
+_ZERO = ord("0")
+
+
+def text_block(data: memoryview) -> memoryview:
+    """The text in the data of a READ answer, with or without fingerprints. Raises ProtocolError(remote)."""
+    photo_bytes = 1024
+    if data[:4] == _LENGTHS and len(data) == 4 + TEXT_BYTES + photo_bytes:
+        return data[4 : 4 + TEXT_BYTES]
+    raise ProtocolError("not the content of a card")
+
+
+def adult_from(birth: date, *, strict: bool) -> date:
+    """The first day on which a person counts as adult.
+
+    Strict: the day after the 18th birthday. Someone born on a leap day has no 18th birthday (no year divisible by
+    four is 18 years after another) and is adult from 1 March either way.
+    """
+    try:
+        birthday = birth.replace(year=birth.year + ADULT_YEARS)
+    except ValueError:
+        return date(birth.year + ADULT_YEARS, 3, 1)
+    return birthday + timedelta(days=1) if strict else birthday
+
+
+def has_right_check_digit(number: bytes | bytearray) -> bool:
+    """ISO 7064 MOD 11-2 over 18 ASCII characters."""
+    if len(number) != 18 or not number[:17].isdigit():
+        return False
+    total = sum(weight * (digit - _ZERO) for weight, digit in zip(_WEIGHTS, number, strict=False))
+    return number[17] == _CHECK_DIGITS[total % 11]
+
+
+def judge(text: memoryview, *, day_key: bytes, today: date, strict_birthday: bool) -> AdultReading:
+    """The three values of a text block.
+
+    A wrong check digit, or a birthday that differs from the one inside the number, makes the document invalid and
+    nobody adult. An expired document leaves the age as it is and is not valid.
+    """
+    number = _ascii(text[_NUMBER])
+    birth_text = _ascii(text[_BIRTH])
+    try:
+        birth = _date(birth_text)
+        genuine = has_right_check_digit(number) and number[6:14] == birth_text and birth is not None
+        return AdultReading(
+            adult=genuine and birth is not None and adult_from(birth, strict=strict_birthday) <= today,
+            doc_valid=genuine and _in_force(text, today),
+            person_day_key=hmac.new(day_key, number, hashlib.sha256).hexdigest()[:PERSON_DAY_KEY_CHARS],
+        )
+    finally:
+        number[:] = bytes(len(number))
+        birth_text[:] = bytes(len(birth_text))
+
+
+def _in_force(text: memoryview, today: date) -> bool:
+    valid_from = _date(_ascii(text[_VALID_FROM]))
+    if valid_from is None or today < valid_from:
+        return False
+    if text[_VALID_TO][: len(_LONG_TERM)] == _LONG_TERM:
+        return True
+    valid_to = _date(_ascii(text[_VALID_TO]))
+    return valid_to is not None and today <= valid_to
+
+
+def _ascii(field: memoryview) -> bytearray:
+    """The characters of a UTF-16LE field as bytes the caller can zero; all zero if one of them is not ASCII."""
+    if any(field[1::2]):
+        return bytearray(len(field) // 2)
+    return bytearray(field[::2])
+
+
+def _date(digits: bytearray) -> date | None:
+    """YYYYMMDD, or None."""
+    if len(digits) != 8 or not digits.isdigit():
+        return None
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
