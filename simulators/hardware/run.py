@@ -1,0 +1,86 @@
+"""Runs a whole simulated store: hardware on its ports, shoppers, the truth log, the control socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contracts.clock import Clock
+from edge.config import StoreConfig
+from simulators.hardware.control import Control, Hand
+from simulators.hardware.faults import FaultPlan
+from simulators.hardware.rig import Rig
+from simulators.hardware.shoppers import Habits, Member, Shoppers
+from simulators.truth.log import TruthLog
+from simulators.world import World
+
+TICK_S = 0.5
+LINGER_S = 30.0  # store seconds the hardware stays after the last visitor, so that the agent can weigh and settle
+
+
+async def run_store(
+    config: StoreConfig,
+    *,
+    clock: Clock,
+    seed: int,
+    truth_path: Path,
+    member_codes: Sequence[tuple[str, str]],
+    faults: Mapping[str, FaultPlan] | None = None,
+    duration_s: float | None = None,
+    control: Path | None = None,
+    habits: Habits | None = None,
+    linger_s: float = LINGER_S,
+) -> dict[str, int]:
+    """Run until `duration_s` store seconds have passed (None: until `stop` on the control socket), all doors are
+    closed, everyone has left and `linger_s` is over; returns all counters.
+
+    `member_codes` are pairs of member reference and QR text; without any, nobody comes by themselves.
+    """
+    with TruthLog(truth_path) as truth:
+        world = World(config, clock=clock, seed=seed, record=truth)
+        rig = Rig(config, world, clock=clock, seed=seed, faults=faults or {})
+        cabinets = [cabinet.id for cabinet in config.cabinet if cabinet.mode == "self_service"]
+        members = [Member(ref, code) for ref, code in member_codes]
+        shoppers = Shoppers(
+            world=world,
+            rig=rig,
+            clock=clock,
+            seed=seed,
+            members=members,
+            cabinets=cabinets,
+            habits=habits or Habits(),
+        )
+        hand = Hand(world, rig, {member.code: member.member_ref for member in members})
+        desk = Control(world, rig, hand, stop=shoppers.stopping.set)
+        end_s = None if duration_s is None else clock.now_s() + duration_s
+        try:
+            rig.plug_all()
+            async with asyncio.TaskGroup() as group:
+                background = [group.create_task(_tick(world, clock), name="world-tick")]
+                if control is not None:
+                    background.append(group.create_task(desk.serve(control), name="sim-control"))
+                await shoppers.run(duration_s)
+                await _quiet(world, clock, hand, shoppers, end_s)
+                await clock.sleep(linger_s)
+                for task in background:
+                    task.cancel()
+        finally:
+            world.settle()
+            rig.unplug_all()
+        return rig.counters() | {f"shoppers.{name}": count for name, count in shoppers.counters.items()}
+
+
+async def _tick(world: World, clock: Clock) -> None:
+    while True:
+        world.settle()
+        await clock.sleep(TICK_S)
+
+
+async def _quiet(world: World, clock: Clock, hand: Hand, shoppers: Shoppers, end_s: float | None) -> None:
+    """Return when the time is over and no door stands open; the player is sent home last."""
+    while not shoppers.stopping.is_set() and (end_s is None or clock.now_s() < end_s):
+        await clock.sleep(TICK_S)
+    while any(door.is_open for door in world.doors.values()):
+        await clock.sleep(TICK_S)
+    hand.leave_all()
