@@ -1,0 +1,163 @@
+"""What to do with one batch, given what the cloud holds of its stream. Pure: bytes and numbers in, a decision out.
+
+    equal    first = watermark + 1, the chain fits      -> Accept
+    overlap  some of it is held already, hashes agree   -> Accept the rest (maybe nothing)
+    ahead    it starts later, ends within the window    -> Park
+    beyond   it ends after the window                   -> Ignore
+    diverged the chain does not fit what is held        -> Refuse
+
+A batch of telemetry may open with a gap; the chain goes on from the hash the gap names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.envelope import next_hash, root_hash
+from contracts.event_types import Lane
+from contracts.messages import MAX_BATCH_BYTES, Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """What the cloud holds of a stream: everything up to `watermark`, and the chain's hash there."""
+
+    stream: str
+    lane: Lane
+    watermark: int
+    hash: bytes
+
+    @classmethod
+    def empty(cls, stream: str, lane: Lane) -> Cursor:
+        """A stream nothing is held of."""
+        return cls(stream, lane, 0, root_hash(stream))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One event in its place in the chain."""
+
+    seq: int
+    raw: bytes
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRange:
+    """Sequences `first` to `last` will never come; `declared` is how many the store said it dropped."""
+
+    first: int
+    last: int
+    reason: str
+    declared: int
+    last_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Store `events` (and `gap`) and advance to `watermark`. Nothing new is an Accept without events."""
+
+    events: tuple[Link, ...]
+    gap: DroppedRange | None
+    watermark: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Keep the whole batch until the watermark reaches `first - 1`."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    first_seq: int
+    reason: str
+
+
+Decision = Accept | Park | Ignore | Refuse
+
+
+def start_of(batch: Batch) -> int:
+    """The first sequence the batch speaks of, its gap included."""
+    return batch.gap.first if batch.gap else batch.first_seq
+
+
+def last_of(batch: Batch) -> int:
+    """The last sequence the batch speaks of."""
+    return batch.first_seq + len(batch.events) - 1
+
+
+def overlap_of(cursor: Cursor, batch: Batch) -> tuple[int, int] | None:
+    """The sequences (first, last) whose stored hashes `decide` needs beyond the cursor's own; None for none."""
+    first, last = start_of(batch) - 1, min(last_of(batch), cursor.watermark - 1)
+    return (max(1, first), last) if first < cursor.watermark and last >= 1 else None
+
+
+def _malformed(cursor: Cursor, batch: Batch) -> str:
+    """The reason why the batch makes no sense by itself; "" if it does."""
+    if sum(map(len, batch.events)) > MAX_BATCH_BYTES:
+        return "too_large"
+    if batch.gap is None:
+        return "" if batch.events else "empty"
+    if cursor.lane != "telemetry":
+        return "gap_in_ledger"
+    if batch.gap.first > batch.gap.last or batch.first_seq != batch.gap.last + 1:
+        return "bad_gap"
+    return ""
+
+
+def decide(cursor: Cursor, batch: Batch, known: Mapping[int, bytes], *, window: int) -> Decision:
+    """What to do with `batch`. `known` holds the stored hashes of `overlap_of`, none for sequences inside a gap."""
+    if reason := _malformed(cursor, batch):
+        return Refuse(batch.first_seq, reason)
+    previous = bytes.fromhex(batch.prev_hash)
+    link_hash = bytes.fromhex(batch.gap.last_hash) if batch.gap else previous
+    links = []
+    for seq, event in enumerate(batch.events, batch.first_seq):
+        raw = bytes(event)
+        link_hash = next_hash(link_hash, raw)
+        links.append(Link(seq, raw, link_hash))
+    if link_hash != bytes.fromhex(batch.last_hash):
+        return Refuse(batch.first_seq, "bad_chain")
+
+    start, last = start_of(batch), last_of(batch)
+    if start > cursor.watermark + 1:
+        return Park(start, last) if last <= cursor.watermark + window else Ignore("beyond_window")
+
+    def differs(seq: int, claimed: bytes) -> bool:
+        held = _held(cursor, known, seq)
+        return held is not None and held != claimed  # inside a recorded gap nothing is held: nothing to compare
+
+    if differs(start - 1, previous):
+        return Refuse(batch.first_seq, "diverged")
+    dropped = None
+    if batch.gap is not None:
+        gap_hash = bytes.fromhex(batch.gap.last_hash)
+        if batch.gap.last > cursor.watermark:
+            first = max(batch.gap.first, cursor.watermark + 1)
+            dropped = DroppedRange(first, batch.gap.last, batch.gap.reason, batch.gap.count, gap_hash)
+        elif differs(batch.gap.last, gap_hash):
+            return Refuse(batch.first_seq, "diverged")
+    if any(differs(link.seq, link.hash) for link in links if link.seq <= cursor.watermark):
+        return Refuse(batch.first_seq, "diverged")
+    if last <= cursor.watermark:
+        return Accept((), None, cursor.watermark, cursor.hash)
+    return Accept(tuple(link for link in links if link.seq > cursor.watermark), dropped, last, link_hash)
+
+
+def _held(cursor: Cursor, known: Mapping[int, bytes], seq: int) -> bytes | None:
+    """The chain's hash at `seq <= watermark`; None inside a recorded gap."""
+    if seq == cursor.watermark:
+        return cursor.hash
+    if seq == 0:
+        return root_hash(cursor.stream)
+    return known.get(seq)

@@ -1,0 +1,139 @@
+"""What one event is worth: its envelope checked against its place, and what may never be kept readable found.
+
+A store may say only what the vocabulary allows; an unknown or broken event is searched for personal data before its
+bytes are kept. What looks like an image, a biometric or an identity number is kept as a hash alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from contracts.envelope import BadEventError, Envelope, Origin, decode_data, decode_envelope
+from contracts.event_types import EVENT_TYPES, ConfigChanged
+
+MAX_REASON_CHARS = 256
+WITHHELD = "personal_data"
+
+# Parts of a field's name, split at every '_', '-' and change of case.
+_PERSONAL_WORDS = frozenset({
+    "biometric", "biometrics", "face", "faceprint", "facial", "fingerprint", "iris", "voiceprint", "palm", "template",
+    "embedding", "image", "images", "img", "photo", "photos", "picture", "portrait", "selfie", "jpeg", "jpg", "png",
+    "idnumber", "idcard", "passport", "citizen",
+})  # fmt: skip
+_PERSONAL_PAIRS = frozenset(
+    {("id", "card"), ("id", "number"), ("id", "no"), ("id", "num"), ("identity", "number"), ("card", "number")}
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_ID_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{6}(?:19|20)\d{9}[\dXx](?![0-9A-Za-z])")
+_IMAGE = re.compile(r"data:image/|^/9j/|^iVBORw0KGgo|^R0lGOD|^UklGR")  # a data URL, or Base64 of JPEG, PNG, GIF, WebP
+_HINT = re.compile(
+    rb"(?i)biometr|face|facial|fingerp|iris|voicep|palm|template|embedd|image|img|photo|picture|portrait|selfie|jpe?g|png"
+    rb"|id[_-]?n|id[_-]?card|identity|card|passport|citizen|/9j/|iVBORw0|R0lGOD|UklGR|\d{17}[\dX]|personal|\\u"
+)
+_CHECK_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECK_DIGITS = "10X98765432"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One event as it will be stored. `dead` is the reason of a dead letter; `raw` is empty when withheld."""
+
+    raw: bytes
+    type: str
+    source: str
+    time: str
+    boot: str
+    origin: Origin | None
+    dead: str | None
+
+
+def judge(raw: bytes, *, stream: str, seq: int, tenant: str, store: str) -> Judged:
+    """Check one event's bytes against the place it holds. Never raises: what is wrong becomes a dead letter."""
+    envelope, allowed, wrong = None, False, ""
+    try:
+        envelope = decode_envelope(raw)
+        _check_place(envelope, stream=stream, seq=seq, tenant=tenant, store=store)
+        allowed = _check_data(envelope)
+    except BadEventError as error:
+        wrong = str(error)[:MAX_REASON_CHARS]
+    named = envelope.name if envelope is not None and envelope.name in EVENT_TYPES else ""
+    if _HINT.search(raw) is not None and _holds_personal_data(raw, fields=not allowed):
+        return Judged(b"", named, "", "", "", None, WITHHELD)  # the reason is not kept: it may quote the event
+    if wrong or envelope is None:
+        return Judged(raw, named, "", "", "", None, wrong)
+    return Judged(raw, envelope.name, envelope.source, envelope.time, envelope.boot, envelope.origin, None)
+
+
+def _check_data(envelope: Envelope) -> bool:
+    """Whether the vocabulary allows every field of the data. Raises BadEventError if it breaks its schema."""
+    known = decode_data(envelope)
+    if known is None:
+        return False
+    if envelope.privacy != known.PRIVACY:
+        raise BadEventError(f"privacy: {envelope.name} is {known.PRIVACY}")
+    return not isinstance(known, ConfigChanged)  # its document is checked when it is drawn
+
+
+def _check_place(envelope: Envelope, *, stream: str, seq: int, tenant: str, store: str) -> None:
+    if envelope.sequence != seq or envelope.id != f"{stream}:{seq}":
+        raise BadEventError(f"place: says it is {envelope.id[:64]!r}, number {envelope.sequence}")
+    if not envelope.source.startswith(f"/{tenant}/{store}/"):
+        raise BadEventError("source: names another store")
+    try:
+        aware = datetime.fromisoformat(envelope.time).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        raise BadEventError(f"time: {envelope.time!r} is no RFC 3339 time")
+
+
+def _holds_personal_data(raw: bytes, *, fields: bool) -> bool:
+    """Whether the JSON holds an image or an identity number, says that it is personal, or (`fields`) names one."""
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True  # hinted at and unreadable: nobody can say that it is harmless
+    if isinstance(document, dict) and document.get("privacy") == "personal":
+        return True
+    waiting: list[object] = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and _is_personal(value):
+            return True
+        if isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, dict):
+            if any(_is_personal(key) or (fields and names_personal(key) and _has_room(value[key])) for key in value):
+                return True
+            waiting.extend(value.values())
+    return False
+
+
+def _has_room(value: object) -> bool:
+    """Whether a value could hold what its field's name promises: a count or a yes cannot."""
+    if isinstance(value, str | list | dict):
+        return len(value) > 0
+    return isinstance(value, int) and abs(value) >= 10**14
+
+
+def names_personal(key: str) -> bool:
+    """Whether a field of this name would hold an image, a biometric or an identity number."""
+    words = [word.lower() for word in _WORD.findall(key)]
+    return not _PERSONAL_WORDS.isdisjoint(words) or any(pair in _PERSONAL_PAIRS for pair in itertools.pairwise(words))
+
+
+def _is_personal(text: str) -> bool:
+    return _IMAGE.search(text) is not None or any(_is_id_number(found) for found in _ID_NUMBER.findall(text))
+
+
+def _is_id_number(digits: str) -> bool:
+    """Whether 18 characters are a resident identity number: its date and its check digit hold (GB 11643)."""
+    if not ("01" <= digits[10:12] <= "12" and "01" <= digits[12:14] <= "31"):
+        return False
+    total = sum(int(digit) * weight for digit, weight in zip(digits, _CHECK_WEIGHTS, strict=False))
+    return _CHECK_DIGITS[total % 11] == digits[17].upper()

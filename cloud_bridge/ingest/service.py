@@ -1,0 +1,164 @@
+"""Hello and batches against the database: one transaction each, and the answer only after its commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from cloud_bridge.counters import Counters
+from cloud_bridge.ingest import streams
+from cloud_bridge.ingest.machine import Accept, Cursor, Decision, Ignore, Park, Refuse, decide, overlap_of
+from cloud_bridge.ingest.streams import Place, RefusedStreamError
+from cloud_bridge.storage import Storage
+from contracts.clock import Clock, unix_ms
+from contracts.messages import Ack, Batch, Hello, HelloAnswer, Refusal
+
+RECEIVE_WINDOW = 2048
+Progress = Callable[[Place, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one batch came to: the stream after it, and the reason of a refusal ("" for none)."""
+
+    cursor: Cursor
+    refused: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Ingest:
+    """The bridge's half of the wire contract. Wholly stateless but for the database."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        clock: Clock,
+        counters: Counters,
+        window: int = RECEIVE_WINDOW,
+        on_progress: Progress | None = None,
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._counters = counters
+        self._window = window
+        self._on_progress = on_progress
+
+    async def hello(self, place: Place, hello: Hello) -> HelloAnswer | None:
+        """Where the stream stands here; None (counted) for a stream this store may not use."""
+        t1 = unix_ms(self._clock.wall())
+        try:
+            answer = await self._storage.write(lambda connection: self._hello(connection, place, hello, t1))
+        except RefusedStreamError as error:
+            self._counters.add(f"hello_refused_{error}")
+            return None
+        return msgspec.structs.replace(answer, t1=t1, t2=unix_ms(self._clock.wall()))
+
+    async def batch(self, place: Place, batch: Batch) -> Ack:
+        """The ack or the refusal of a batch, after the commit. Raises what the commit raised: then nothing is known."""
+        now_ms = unix_ms(self._clock.wall())
+        try:
+            outcome = await self._storage.write(
+                lambda connection: apply_batch(connection, place, batch, now_ms=now_ms, window=self._window)
+            )
+        except RefusedStreamError as error:
+            self._counters.add(f"batch_refused_{error}")
+            return Ack(
+                stream=batch.stream, nonce=batch.nonce, refused=Refusal(first_seq=batch.first_seq, reason=str(error))
+            )
+        for name, count in outcome.counts.items():  # only what was committed is counted
+            self._counters.add(name, count)
+        if outcome.refused:
+            self._counters.add(f"batch_refused_{outcome.refused}")
+            return Ack(
+                stream=batch.stream,
+                nonce=batch.nonce,
+                refused=Refusal(first_seq=batch.first_seq, reason=outcome.refused),
+            )
+        if self._on_progress is not None:
+            self._on_progress(place, outcome.cursor.watermark)
+        return Ack(
+            stream=batch.stream,
+            nonce=batch.nonce,
+            watermark=outcome.cursor.watermark,
+            hash_at_watermark=outcome.cursor.hash.hex(),
+            window=self._window,
+        )
+
+    def _hello(self, connection: sqlite3.Connection, place: Place, hello: Hello, now_ms: int) -> HelloAnswer:
+        cursor = streams.load(connection, hello.stream, place)
+        if hello.parent is not None and (lost := streams.adopt(connection, hello.stream, hello.parent, now_ms)):
+            self._counters.add("events_lost_by_cloud", lost)
+        probe = None if hello.probe is None else streams.hash_at(connection, cursor, hello.probe)
+        return HelloAnswer(
+            nonce=hello.nonce,
+            stream=hello.stream,
+            watermark=cursor.watermark,
+            hash_at_watermark=cursor.hash.hex(),
+            active=take_lease(connection, place, hello.instance, now_ms) == hello.instance,
+            window=self._window,
+            t0=hello.t0,
+            t1=now_ms,
+            t2=now_ms,
+            hash_at_probe=None if probe is None else probe.hex(),
+        )
+
+
+def take_lease(connection: sqlite3.Connection, place: Place, instance: str, now_ms: int) -> str:
+    """The instance that may speak for the store: the first that said hello, until an operator moves the lease."""
+    connection.execute(
+        "INSERT OR IGNORE INTO leases (tenant, store, instance, since_ms) VALUES (?, ?, ?, ?)",
+        (place.tenant, place.store, instance, now_ms),
+    )
+    (holder,) = connection.execute(
+        "SELECT instance FROM leases WHERE tenant = ? AND store = ?", (place.tenant, place.store)
+    ).fetchone()
+    return str(holder)
+
+
+async def move_lease(storage: Storage, *, tenant: str, store: str, instance: str, now_ms: int) -> None:
+    """An operator's act: from now on `instance` speaks for the store; the other stands by at its next hello."""
+
+    def move(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "INSERT OR REPLACE INTO leases (tenant, store, instance, since_ms) VALUES (?, ?, ?, ?)",
+            (tenant, store, instance, now_ms),
+        )
+
+    await storage.write(move)
+
+
+def apply_batch(connection: sqlite3.Connection, place: Place, batch: Batch, *, now_ms: int, window: int) -> Outcome:
+    """Decide and write one batch, then the parked ones it makes room for. Raises RefusedStreamError."""
+    counts: Counter[str] = Counter()
+    cursor = streams.load(connection, batch.stream, place)
+    match _decide(connection, cursor, batch, window):
+        case Refuse(reason=reason):
+            return Outcome(cursor, reason)
+        case Ignore(reason=reason):
+            counts[f"batch_ignored_{reason}"] += 1
+        case Park(first=first, last=last):
+            parked = streams.park(connection, batch.stream, first, last, msgspec.json.encode(batch))
+            counts["batch_parked" if parked else "batch_ignored_too_many_parked"] += 1
+        case Accept(watermark=cursor.watermark):
+            counts["batch_repeated"] += 1
+        case Accept() as accepted:
+            cursor = streams.write(connection, cursor, place, accepted, now_ms=now_ms, counts=counts)
+            while (payload := streams.unpark(connection, batch.stream, cursor.watermark)) is not None:
+                waited = msgspec.json.decode(payload, type=Batch)
+                again = _decide(connection, cursor, waited, window)  # nothing is believed because it waited
+                if not isinstance(again, Accept):
+                    counts["parked_put_aside"] += 1
+                elif again.watermark > cursor.watermark:
+                    cursor = streams.write(connection, cursor, place, again, now_ms=now_ms, counts=counts)
+    return Outcome(cursor, counts=counts)
+
+
+def _decide(connection: sqlite3.Connection, cursor: Cursor, batch: Batch, window: int) -> Decision:
+    span = overlap_of(cursor, batch)
+    known = streams.hashes(connection, cursor.stream, *span) if span else {}
+    return decide(cursor, batch, known, window=window)

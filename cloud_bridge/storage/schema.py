@@ -1,0 +1,133 @@
+"""The tables and how they came to be: one migration function a change, never edited after a release."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("cloud_bridge")
+
+
+@migrations()
+def m001_streams_and_events(db: Database) -> None:
+    """Streams, events, gaps, parked batches, lost ranges."""
+    # `streams.hash` is the chain's hash at the watermark; the streams of one store are ordered by `born`.
+    db.execute(
+        """
+        CREATE TABLE streams (
+            born INTEGER PRIMARY KEY AUTOINCREMENT,
+            stream TEXT NOT NULL UNIQUE,
+            tenant TEXT NOT NULL,
+            store TEXT NOT NULL,
+            lane TEXT NOT NULL,
+            watermark INTEGER NOT NULL,
+            hash BLOB NOT NULL,
+            parent TEXT,
+            parent_common INTEGER,
+            parent_hash BLOB,
+            forked INTEGER NOT NULL DEFAULT 0
+        )
+        """
+    )
+    db.execute("CREATE INDEX streams_of_store ON streams (tenant, store, lane)")
+    # `dead` is the reason of a dead letter. `raw` is empty where the bytes may hold personal data; the hash stays.
+    # `counted` is 0 for an event that stands in the database already under its origin.
+    db.execute(
+        """
+        CREATE TABLE events (
+            row INTEGER PRIMARY KEY AUTOINCREMENT,
+            stream TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            tenant TEXT NOT NULL,
+            store TEXT NOT NULL,
+            lane TEXT NOT NULL,
+            type TEXT NOT NULL,
+            source TEXT NOT NULL,
+            time TEXT NOT NULL,
+            boot TEXT NOT NULL,
+            received_ms INTEGER NOT NULL,
+            raw BLOB NOT NULL,
+            hash BLOB NOT NULL,
+            dead TEXT,
+            counted INTEGER NOT NULL DEFAULT 1,
+            UNIQUE (stream, seq)
+        )
+        """
+    )
+    db.execute("CREATE INDEX events_of_store ON events (tenant, store, row)")
+    db.execute(
+        """
+        CREATE TABLE origins (
+            stream TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            hash BLOB NOT NULL,
+            PRIMARY KEY (stream, seq, hash)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE gaps (
+            stream TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            declared INTEGER NOT NULL,
+            last_hash BLOB NOT NULL,
+            received_ms INTEGER NOT NULL,
+            PRIMARY KEY (stream, first)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE parked (
+            stream TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            payload BLOB NOT NULL,
+            PRIMARY KEY (stream, first, digest)
+        )
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE lost (
+            stream TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            child TEXT NOT NULL,
+            noticed_ms INTEGER NOT NULL,
+            PRIMARY KEY (stream, child)
+        ) WITHOUT ROWID
+        """
+    )
+
+
+@migrations()
+def m002_leases_presence_members(db: Database) -> None:
+    """Who may speak for a store, who was heard of when, who is a member."""
+    db.table("leases").create(
+        {"tenant": str, "store": str, "instance": str, "since_ms": int},
+        pk=("tenant", "store"),
+        not_null={"instance", "since_ms"},
+    )
+    db.table("presence").create(
+        {
+            "tenant": str,
+            "store": str,
+            "boot": str,
+            "conn": int,
+            "instance": str,
+            "agent_version": str,
+            "online": int,
+            "last_seen_ms": int,
+        },
+        pk=("tenant", "store"),
+        not_null={"boot", "conn", "online", "last_seen_ms"},
+    )
+    db.table("members").create(
+        {"tenant": str, "member_ref": str, "name": str, "points": int},
+        pk=("tenant", "member_ref"),
+        not_null={"name", "points"},
+    )

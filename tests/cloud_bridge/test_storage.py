@@ -1,0 +1,165 @@
+"""A write is told done after its commit, or raises what the commit raised; readers cannot write."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cloud_bridge.storage import Storage, StorageClosedError, open_reader, open_writer, read_events, read_gaps
+from cloud_bridge.storage.database import _commit, _Job
+from tests.cloud_bridge.wire import LEDGER, STREAM
+
+
+def add(name: str):
+    return lambda connection: connection.execute("INSERT INTO members VALUES ('t', ?, 'n', 1)", (name,)).rowcount
+
+
+def names(connection: sqlite3.Connection) -> list[str]:
+    return [row[0] for row in connection.execute("SELECT member_ref FROM members ORDER BY 1")]
+
+
+async def test_a_finished_write_is_on_disk(storage: Storage) -> None:
+    assert await storage.write(add("a")) == 1
+    assert names(open_reader(storage.path)) == ["a"]  # another connection sees it
+    assert await storage.read(names) == ["a"]
+
+
+async def test_a_failed_write_fails_alone(storage: Storage) -> None:
+    results = await asyncio.gather(
+        storage.write(add("a")), storage.write(add("a")), storage.write(add("b")), return_exceptions=True
+    )
+    assert [type(r).__name__ for r in results] == ["int", "IntegrityError", "int"]
+    assert await storage.read(names) == ["a", "b"]
+
+
+async def test_a_write_that_fails_half_way_leaves_nothing(storage: Storage) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        add("a")(connection)
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        await storage.write(half)
+    assert await storage.read(names) == []
+
+
+async def test_many_writes_keep_their_order(storage: Storage) -> None:
+    await asyncio.gather(*(storage.write(add(f"{n:04}")) for n in range(700)))  # more than may wait at once
+    assert await storage.read(names) == [f"{n:04}" for n in range(700)]
+
+
+class FullDisk(sqlite3.Connection):
+    """A connection whose commit fails as on a full disk."""
+
+    def execute(self, sql: str, *arguments):
+        if sql == "COMMIT":
+            super().execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+        return super().execute(sql, *arguments)
+
+
+class GivesUp(sqlite3.Connection):
+    """A connection that loses its whole transaction in the middle, as SQLite does on an I/O error."""
+
+    def execute(self, sql: str, *arguments):
+        if sql.startswith("INSERT"):
+            super().execute("ROLLBACK")
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(sql, *arguments)
+
+
+@pytest.mark.parametrize("kind", [FullDisk, GivesUp])
+def test_when_the_commit_fails_nobody_is_told_done(tmp_path: Path, kind: type[sqlite3.Connection]) -> None:
+    open_writer(tmp_path / "x.db").close()
+    connection = sqlite3.connect(tmp_path / "x.db", isolation_level=None, factory=kind)
+    jobs = [_Job(add("a")), _Job(add("b"))]
+    for job in jobs:
+        job.done.set_running_or_notify_cancel()
+    _commit(connection, jobs)
+    assert all(isinstance(job.done.exception(), sqlite3.OperationalError) for job in jobs)
+    assert not connection.in_transaction
+    assert names(open_reader(tmp_path / "x.db")) == []
+
+
+async def test_a_reader_cannot_write(storage: Storage) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        await storage.read(add("a"))
+
+
+async def test_closing_finishes_what_waits_and_refuses_what_comes_after(storage: Storage) -> None:
+    waiting = [asyncio.ensure_future(storage.write(add(f"{n}"))) for n in range(5)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(storage.close)
+    assert await asyncio.gather(*waiting) == [1] * 5
+    with pytest.raises(StorageClosedError):
+        await storage.write(add("late"))
+    with pytest.raises(StorageClosedError):
+        await storage.read(names)
+    storage.close()  # twice is harmless
+
+
+async def test_a_caller_that_gave_up_disturbs_nobody(storage: Storage) -> None:
+    gone = asyncio.ensure_future(storage.write(add("a")))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await storage.write(add("b")) == 1
+    assert "b" in await storage.read(names)
+
+
+def test_a_write_ahead_log_with_full_sync(tmp_path: Path) -> None:
+    connection = open_writer(tmp_path / "x.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    first = open_writer(tmp_path / "x.db")
+    tables = first.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
+    first.close()
+    assert open_writer(tmp_path / "x.db").execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall() == tables
+
+
+def test_no_database_is_no_silent_emptiness(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        list(read_events(tmp_path / "none.db", "demo", "shop1"))
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"not a database, much longer than its header" * 10)
+    with pytest.raises(sqlite3.DatabaseError):
+        Storage(tmp_path / "x.db").open()
+
+
+def test_reading_one_store_in_order(tmp_path: Path) -> None:
+    connection = open_writer(tmp_path / "x.db")
+    for stream, store, lane in (
+        (STREAM, LEDGER.store, "ledger"),
+        ("t", LEDGER.store, "telemetry"),
+        ("o", "other", "ledger"),
+    ):
+        connection.execute(
+            "INSERT INTO streams (stream, tenant, store, lane, watermark, hash) VALUES (?, 'demo', ?, ?, 2, x'00')",
+            (stream, store, lane),
+        )
+        for seq in (2, 1):
+            connection.execute(
+                "INSERT INTO events (stream, seq, tenant, store, lane, type, source, time, boot, received_ms, raw, hash) VALUES (?, ?, 'demo', ?, ?, '', '', '', '', 0, x'01', x'02')",
+                (stream, seq, store, lane),
+            )
+        connection.execute("INSERT INTO gaps VALUES (?, 5, 6, 'full', 2, x'00', 0)", (stream,))
+    path = tmp_path / "x.db"
+    assert [(e.stream, e.seq) for e in read_events(path, "demo", LEDGER.store)] == [
+        (STREAM, 1),
+        (STREAM, 2),
+        ("t", 1),
+        ("t", 2),
+    ]
+    assert [(e.stream, e.seq, e.raw, e.hash, e.dead) for e in read_events(path, "demo", LEDGER.store, "telemetry")] == [
+        ("t", 1, b"\x01", b"\x02", None),
+        ("t", 2, b"\x01", b"\x02", None),
+    ]
+    assert list(read_gaps(path, "demo", LEDGER.store, "telemetry")) == [("t", 5, 6, "full", 2)]
+    assert len(list(read_gaps(path, "demo", LEDGER.store))) == 2
+    assert list(read_events(path, "demo", "nobody")) == []
