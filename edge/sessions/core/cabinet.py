@@ -1,0 +1,167 @@
+"""One cabinet as a pure machine: an input, facts and the time in; one atomic step out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from contracts.event_types import GateDecision, InventoryCounted
+from edge.sessions.core import asking, money, pulse, recovery, sale, watch
+from edge.sessions.core.asking import House
+from edge.sessions.core.draft import Draft, Step
+from edge.sessions.core.inputs import (
+    Acknowledge,
+    Answer,
+    CabinetSpec,
+    Count,
+    Decide,
+    Drop,
+    Facts,
+    Give,
+    Head,
+    Input,
+    Lift,
+    Look,
+    Memory,
+    PowerUp,
+    Prove,
+    Reply,
+    Request,
+    Revoke,
+    Silent,
+    Start,
+    Unstable,
+)
+from edge.sessions.core.records import Book
+from edge.sessions.policy import Policy
+
+QUOTA_DAYS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CabinetMachine:
+    """Tables A, B, C, G, M, R, S and W of one cabinet. Holds no state: memory goes in and comes out."""
+
+    spec: CabinetSpec
+    policy: Policy
+
+    def step(self, memory: Memory, given: Input, facts: Facts, now_s: float) -> Step:
+        """What this input does. The caller commits the transaction first, then takes the memory, then does the
+        effects; if the commit fails, the step has not happened."""
+        house, d = House(self.spec, self.policy), Draft(memory, facts, now_s)
+        match given:
+            case Start():
+                recovery.recover(house, d)
+            case Request():
+                sale.request(house, d, given)
+            case Prove():
+                sale.prove(house, d, given)
+            case Give():
+                sale.give(house, d, given)
+            case Drop():
+                sale.drop(house, d, given)
+            case Answer():
+                money.answer(d, given)
+            case Head():
+                pulse.head(house, d)
+            case Reply():
+                pulse.reply(house, d, given)
+            case Look():
+                self._look(house, d)
+            case Silent():
+                pulse.silent(house, d)
+            case Unstable():
+                pulse.unstable(house, d)
+            case PowerUp():
+                d.flag("epoch", given.shelf, self.epoch(memory, given.shelf) + 1)
+                d.do(Acknowledge(given.shelf))
+            case Decide():
+                money.decide(d, given)
+            case Revoke():
+                self._revoke(d, given)
+            case Lift():
+                self._lift(d, given)
+            case Count():
+                self._count(d, given)
+        return d.done()
+
+    def may_encode(self, memory: Memory, facts: Facts, now_s: float) -> tuple[str, ...]:
+        """g3: ids of the rules that stand against writing the frame in this very block. Empty: write it."""
+        return asking.may_encode(House(self.spec, self.policy), Draft(memory, facts, now_s))
+
+    def shut(self, memory: Memory, target: str) -> Memory:
+        """A revoke in memory alone: at once, even while the disk is full. The `Revoke` step makes it durable."""
+        return replace(memory, revoked=memory.revoked | {target})
+
+    @staticmethod
+    def epoch(memory: Memory, shelf: str) -> int:
+        """How often the scale of a shelf has been seen to restart."""
+        flag = memory.durable.epoch.get(shelf)
+        return flag.n if flag else 0
+
+    # -------------------------------------------------------------- rows that stand alone
+
+    def _look(self, house: House, d: Draft) -> None:
+        """Devices and time. One pending step of the live session, then table W; each at most one row."""
+        for compartment in self.spec.compartments:
+            watch.fence(d, compartment)
+        before = (d.slot, len(d.records))
+        sale.advance(house, d)
+        if (d.slot, len(d.records)) == before:
+            pulse.advance(house, d)
+        for compartment in self.spec.compartments:
+            watch.look(house, d, compartment)
+        money.expire(d, self.policy.timeouts_s.review)
+        self._forget(d)
+
+    def _forget(self, d: Draft) -> None:
+        """Pseudonyms of persons live two days."""
+        if d.facts.wall is None or not d.kind("quota"):
+            return
+        oldest = self.policy.hours.local(d.facts.wall).date() - timedelta(days=QUOTA_DAYS)
+        for session, quota in list(d.kind("quota").items()):
+            if date.fromisoformat(quota.day) < oldest:
+                del d.kind("quota")[session]
+
+    def _revoke(self, d: Draft, given: Revoke) -> None:
+        key = f"{self.spec.cabinet}|{given.target}"
+        d.revoked |= {given.target}
+        if key not in d.kind("revoke"):
+            d.flag("revoke", key)
+            d.say(self._word(given.target, "revoked", ""), self.spec.cabinet)
+
+    def _lift(self, d: Draft, given: Lift) -> None:
+        if given.staff_id not in (d.facts.on_duty or ()):
+            d.answer = "staff_absent"
+        elif given.target not in d.revoked:
+            d.answer = "not_revoked"
+        else:
+            d.revoked -= {given.target}
+            d.kind("revoke").pop(f"{self.spec.cabinet}|{given.target}", None)
+            d.say(self._word(given.target, "lifted", given.staff_id), self.spec.cabinet)
+
+    def _word(self, target: str, outcome: str, staff_id: str) -> GateDecision:
+        return GateDecision(
+            session=target.removeprefix("session:") if target.startswith("session:") else "",
+            stage="revoke",
+            outcome="revoked" if outcome == "revoked" else "lifted",
+            inputs={"target": target},
+            policy_version=self.policy.version,
+            staff_id=staff_id,
+        )
+
+    def _count(self, d: Draft, given: Count) -> None:
+        place = next(
+            (c for c in self.spec.compartments.values() if any(s.shelf == given.shelf for s in c.shelves)), None
+        )
+        book: Book | None = d.kind("book").get(given.shelf)
+        if place is None or book is None or any(n < 0 for n in given.units.values()):
+            d.answer = "no_such_shelf"
+            return
+        d.kind("book")[given.shelf] = Book(g=book.g, epoch=book.epoch, units={**book.units, **given.units})
+        d.kind("count_due").pop(place.compartment, None)
+        for sku, units in given.units.items():
+            d.say(
+                InventoryCounted(shelf=given.shelf, sku=sku, units=units, reason="count", staff_id=given.staff_id),
+                given.shelf,
+            )
