@@ -6,6 +6,7 @@ import csv
 import secrets
 import shutil
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from contracts.member_code import mint_member_code
@@ -129,8 +130,25 @@ def make(folder: Path, *, broker_url: str, camera: bool, pin_hashes: dict[str, s
     demo.codes_csv.touch(mode=0o600)
     with demo.codes_csv.open("w", newline="") as file:
         csv.writer(file).writerows((ref, mint_member_code(ref, key)) for ref in members)
+    (folder / "policy.toml").write_text(_policy())
     demo.store_toml.write_text(_toml(folder, broker_url, camera=camera, pin_hashes=pin_hashes))
     return demo
+
+
+def _policy() -> str:
+    """The policy that ships, with an invented licence and open all day, so that a demo sells at any hour."""
+    shipped = files("edge.sessions").joinpath("default_policy.toml").read_text()
+    ours = {
+        "version": '"demo-1"',
+        "open": '"00:00"',
+        "close": '"23:59"',
+        "restock_open": '"00:00"',
+        "restock_close": '"23:59"',
+    }
+    keys = [line.split("=")[0].strip() for line in shipped.splitlines()]
+    lines = [f"{k} = {ours[k]}" if k in ours else line for k, line in zip(keys, shipped.splitlines(), strict=True)]
+    licence = ["[licence]", 'number = "000000100001"', "valid_from = 2024-01-01", "valid_until = 2099-12-31"]
+    return "\n".join([*lines, "", *licence]) + "\n"
 
 
 def _toml(folder: Path, broker_url: str, *, camera: bool, pin_hashes: dict[str, str]) -> str:
@@ -142,6 +160,7 @@ def _toml(folder: Path, broker_url: str, *, camera: bool, pin_hashes: dict[str, 
         'name_en = "Demo store No. 1"',
         'region = "cn-hangzhou"',
         'data_dir = "edge"',
+        'policy = "policy.toml"',
         'member_key_file = "member.key"',
         "",
         "[cloud]",
