@@ -7,7 +7,21 @@ changes; see `live.Part`. What a page needs: `frame.page_frame`, `i18n.t`, `live
 
 from look.frame import Frame, NavEntry, lang_of, page_frame
 from look.i18n import Lang, add_catalogue, t
-from look.live import Part
+from look.live import Part, PartList
 from look.markup import Markup, tag
+from look.serve import serve_pages
 
-__all__ = ["Frame", "Lang", "Markup", "NavEntry", "Part", "add_catalogue", "lang_of", "page_frame", "t", "tag"]
+__all__ = [
+    "Frame",
+    "Lang",
+    "Markup",
+    "NavEntry",
+    "Part",
+    "PartList",
+    "add_catalogue",
+    "lang_of",
+    "page_frame",
+    "serve_pages",
+    "t",
+    "tag",
+]

@@ -84,6 +84,6 @@ def bar_chart(bars: Sequence[Bar], *, series: Sequence[str], title: str, label_h
         "figure",
         tag("figcaption", keys, class_="zg-legend"),
         _svg(bars, len(series), top, title),
-        tag("details", tag("summary", t("look.chart.table", lang), id="zg-chart-table"), table),
+        tag("details", tag("summary", t("look.chart.table", lang), id="zg-chart-summary"), table, id="zg-chart-table"),
         class_="zg-figure",
     )

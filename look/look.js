@@ -32,15 +32,21 @@
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0 && window.emitEvent) {
       event.preventDefault();
       history.pushState({}, "", link.href);
+      refill();
       emitEvent("zg_soft", location.search);
     }
   });
 
   // A form that searches as one types; Enter works too, and without a socket it is a plain GET form.
   let pause;
+  const refill = () => {
+    const query = new URLSearchParams(location.search);
+    for (const field of document.querySelectorAll("form[data-zg-soft] [name]")) field.value = query.get(field.name) || "";
+  };
   const search = (form) => {
-    const url = new URL(form.action);
-    for (const [key, value] of new FormData(form)) if (value) url.searchParams.set(key, value);
+    const url = new URL(location.href);
+    for (const [key, value] of new FormData(form)) value ? url.searchParams.set(key, value) : url.searchParams.delete(key);
+    url.searchParams.delete("page");
     history.replaceState({}, "", url);
     emitEvent("zg_soft", url.search);
   };
@@ -57,13 +63,19 @@
     clearTimeout(pause);
     search(form);
   });
-  window.addEventListener("popstate", () => window.emitEvent && emitEvent("zg_soft", location.search));
+  window.addEventListener("popstate", () => {
+    refill();
+    if (window.emitEvent) emitEvent("zg_soft", location.search);
+  });
 
-  // A part that is drawn again must not throw the keyboard back to the top of the page.
+  // A part that is drawn again must not throw the keyboard back to the top of the page, nor close what was opened.
+  const opened = new Set();
+  document.addEventListener("toggle", (event) => opened[event.target.open ? "add" : "delete"](event.target.id), true);
   let last = "";
   document.addEventListener("focusin", (event) => (last = event.target.id || ""));
   document.addEventListener("pointerdown", () => (last = ""), true);
   new MutationObserver(() => {
+    for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
     if (last && document.activeElement === document.body) document.getElementById(last)?.focus({ preventScroll: true });
   }).observe(root, { childList: true, subtree: true });
 })();

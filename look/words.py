@@ -28,6 +28,10 @@ ZH: Final[dict[str, str]] = {
     "look.stock.sentence": "{name}：{word}，{units} 件，满 {capacity} 件",
     "look.chart.table": "数据表",
     "look.chart.none": "还没有数据",
+    "look.missing": "没有这个页面",
+    "look.missing.title": "这个地址不通向任何页面",
+    "look.missing.text": "请检查地址，或回到首页。",
+    "look.missing.home": "回到首页",
 }
 
 EN: Final[dict[str, str]] = {
@@ -54,4 +58,8 @@ EN: Final[dict[str, str]] = {
     "look.stock.sentence": "{name}: {word}, {units} of {capacity} units",
     "look.chart.table": "Data table",
     "look.chart.none": "No data yet",
+    "look.missing": "No such page",
+    "look.missing.title": "This address leads to no page",
+    "look.missing.text": "Check the address, or go back to the first page.",
+    "look.missing.home": "To the first page",
 }
