@@ -132,7 +132,7 @@ class Bus:
         self._active: _Request[Any] | None = None
         self._order = itertools.count()
         self._wake = asyncio.Event()
-        self._last_byte_s = 0.0
+        self._last_byte_s = float("-inf")
         self._eavesdroppers: list[Callable[[bytes], None]] = []
 
     def overhear(self, listener: Callable[[bytes], None]) -> None:

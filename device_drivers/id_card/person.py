@@ -23,17 +23,16 @@ _VALID_FROM = slice(188, 204)
 _VALID_TO = slice(204, 220)
 _LONG_TERM = "长期".encode("utf-16-le")
 _LENGTHS = b"\x01\x00\x04\x00"  # text 256, photo 1024
-_LENGTHS_WITH_PRINTS = 6
+_PHOTO_BYTES = 1024
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = b"10X98765432"
-_ZERO = ord("0")
+_ZERO, _NINE = b"09"
 
 
 def text_block(data: memoryview) -> memoryview:
-    """The text in the data of a READ answer, with or without fingerprints. Raises ProtocolError(remote)."""
-    photo_bytes = 1024
-    if data[:4] == _LENGTHS and len(data) == 4 + TEXT_BYTES + photo_bytes:
+    """The text in the data of a READ answer. Raises ProtocolError(remote) for any other content."""
+    if data[:4] == _LENGTHS and len(data) == 4 + TEXT_BYTES + _PHOTO_BYTES:
         return data[4 : 4 + TEXT_BYTES]
     raise ProtocolError("not the content of a card")
 
@@ -53,7 +52,7 @@ def adult_from(birth: date, *, strict: bool) -> date:
 
 def has_right_check_digit(number: bytes | bytearray) -> bool:
     """ISO 7064 MOD 11-2 over 18 ASCII characters."""
-    if len(number) != 18 or not number[:17].isdigit():
+    if len(number) != 18 or not all(_ZERO <= number[place] <= _NINE for place in range(17)):
         return False
     total = sum(weight * (digit - _ZERO) for weight, digit in zip(_WEIGHTS, number, strict=False))
     return number[17] == _CHECK_DIGITS[total % 11]
@@ -69,7 +68,7 @@ def judge(text: memoryview, *, day_key: bytes, today: date, strict_birthday: boo
     birth_text = _ascii(text[_BIRTH])
     try:
         birth = _date(birth_text)
-        genuine = has_right_check_digit(number) and number[6:14] == birth_text and birth is not None
+        genuine = birth is not None and has_right_check_digit(number) and memoryview(number)[6:14] == birth_text
         return AdultReading(
             adult=genuine and birth is not None and adult_from(birth, strict=strict_birthday) <= today,
             doc_valid=genuine and _in_force(text, today),
@@ -98,10 +97,13 @@ def _ascii(field: memoryview) -> bytearray:
 
 
 def _date(digits: bytearray) -> date | None:
-    """YYYYMMDD, or None."""
+    """YYYYMMDD, or None. Works without slices: a slice would be one more copy to zero."""
     if len(digits) != 8 or not digits.isdigit():
         return None
+    packed = 0
+    for digit in digits:
+        packed = packed * 10 + digit - _ZERO
     try:
-        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        return date(packed // 10000, packed // 100 % 100, packed % 100)
     except ValueError:
         return None
