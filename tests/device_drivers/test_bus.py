@@ -42,7 +42,7 @@ def exchange(frame: bytes | None, *, priority=Priority.STATUS, timeout_s=0.2, qu
 
 
 async def until(condition) -> None:
-    while not condition():  # noqa: ASYNC110 - the step of the loop matters here, not the event
+    while not condition():  # a step of the loop, not an event: the step matters here
         await asyncio.sleep(0)
 
 
