@@ -136,7 +136,9 @@ def test_a_gap_in_the_ledger_is_refused_even_ahead(ledger: Chain) -> None:
         (8, (2, 6), 9, None, [9]),  # it lies wholly in what is held
     ],
 )
-def test_a_gap_of_telemetry_is_recorded_and_trimmed(telemetry: Chain, watermark, gap, last, recorded, stored) -> None:
+def test_a_gap_of_telemetry_is_recorded_and_trimmed(  # noqa: PLR0917 - a table
+    telemetry: Chain, watermark, gap, last, recorded, stored
+) -> None:
     decision = ask(telemetry, watermark, telemetry.batch(gap[1] + 1, last, gap=gap))
     assert isinstance(decision, Accept)
     assert [link.seq for link in decision.events] == stored

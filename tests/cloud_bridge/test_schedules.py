@@ -85,7 +85,7 @@ class Reference:
         return True
 
 
-class Mismatch(AssertionError):
+class MismatchError(AssertionError):
     pass
 
 
@@ -113,7 +113,7 @@ def some_batch(rng: Random, chains: dict[str, Chain], lane: str, watermark: int,
 
 
 def run(seed: int, engine, lane: str) -> set[str]:
-    """One schedule through `engine.apply_batch`. Raises Mismatch when the database and the reference part ways."""
+    """One schedule through `engine.apply_batch`. Raises MismatchError when the database and the reference part ways."""
     rng, place = Random(seed), {"ledger": LEDGER, "telemetry": TELEMETRY}[lane]
     chains, reference, connection = histories(place), Reference(lane), database()
     network: list[Sent] = []
@@ -175,7 +175,7 @@ def run(seed: int, engine, lane: str) -> set[str]:
 
 def check(holds: bool, what: str) -> None:
     if not holds:
-        raise Mismatch(what)
+        raise MismatchError(what)
 
 
 @pytest.mark.parametrize("lane", ["ledger", "telemetry"])
