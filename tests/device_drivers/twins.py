@@ -81,6 +81,7 @@ class Wire:
         self._arrived: deque[bytes] = deque()
         self._change = asyncio.Event()
         self._lost = False
+        self._due_s = 0.0
 
     @property
     def frames(self) -> list[bytes]:
@@ -122,7 +123,9 @@ class Wire:
             if reply:
                 answered = True
                 for delay_s, piece in self._line(reply, data, self._rng):
-                    loop.call_later(delay_s, self.deliver, piece)
+                    # A line is a queue: a slow reply holds up the ones behind it.
+                    self._due_s = max(self._due_s + 1e-6, loop.time() + delay_s)
+                    loop.call_at(self._due_s, self.deliver, piece)
         if not answered and self._line in (echoing, echoing_in_one_piece):
             loop.call_later(0.001, self.deliver, data)
 
