@@ -63,7 +63,7 @@ class SessionDesk(Part, frozen=True, kw_only=True):
     outcome: Short = ""
     lines: tuple[BasketLine, ...] = ()
     failed_rules: tuple[Short, ...] = ()
-    adult_by: Short = ""  # how an adult was proven in this session: id_card; "" = not yet
+    adult_by: Short = ""  # how an adult was proven: id_card, member_document, …; "" = not yet
     waiting_s: float | None = None  # since the customer asked
 
 
@@ -110,7 +110,7 @@ class DeskState(Part, frozen=True, kw_only=True, tag="state"):
     staff: tuple[StaffDesk, ...]
     reviews: tuple[ReviewDesk, ...] = ()
     alarms: tuple[AlarmDesk, ...] = ()
-    revokes: tuple[Short, ...] = ()  # what the cloud has closed and only a manager opens: `store`, or a cabinet's id
+    revokes: tuple[Short, ...] = ()  # what only a manager opens again: `store`, `cabinet:<id>`
     cloud_online: bool = False
     counters: dict[Short, int] = {}
 
@@ -123,9 +123,12 @@ Action = Literal[
 class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     """A page asks; `action` decides which of the fields count.
 
-    start{cabinet, compartment, sku, qty} member{cabinet, code} cancel{session} sign_in{staff_id, pin, terminal}
-    sign_out{staff_id} beat{staff_id} release{session, staff_id, pin} refuse{session, staff_id, reason}
-    review{session, staff_id, accept} restock{cabinet, compartment, staff_id, pin} lift{staff_id, pin, target}
+    start{cabinet, compartment} names the door: a member code follows, or the proof of age; once an adult is proven,
+    start{cabinet, compartment, session, sku, qty} says what is wanted. member{cabinet, compartment, code} is a code
+    typed instead of scanned; it also starts. cancel{session} sign_in{staff_id, pin, terminal}
+    sign_out{staff_id, terminal} beat{staff_id, terminal} release{session, staff_id, pin}
+    refuse{session, staff_id, reason} review{session, staff_id, accept} restock{cabinet, compartment, staff_id, pin}
+    lift{staff_id, pin, target}. A terminal is one page: a beat of another terminal than the sign-in's is not one.
     """
 
     id: Short
