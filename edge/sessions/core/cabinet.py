@@ -78,7 +78,8 @@ class CabinetMachine:
             case Decide():
                 money.decide(d, given)
             case Revoke():
-                self._revoke(d, given)
+                d.revoked |= {given.target}
+                self._keep_revokes(d)
             case Lift():
                 self._lift(d, given)
             case Count():
@@ -103,6 +104,7 @@ class CabinetMachine:
 
     def _look(self, house: House, d: Draft) -> None:
         """Devices and time. One pending step of the live session, then table W; each at most one row."""
+        self._keep_revokes(d)
         for compartment in self.spec.compartments:
             watch.fence(d, compartment)
         before = (d.slot, len(d.records))
@@ -123,12 +125,13 @@ class CabinetMachine:
             if date.fromisoformat(quota.day) < oldest:
                 del d.kind("quota")[session]
 
-    def _revoke(self, d: Draft, given: Revoke) -> None:
-        key = f"{self.spec.cabinet}|{given.target}"
-        d.revoked |= {given.target}
-        if key not in d.kind("revoke"):
-            d.flag("revoke", key)
-            d.say(self._word(given.target, "revoked", ""), self.spec.cabinet)
+    def _keep_revokes(self, d: Draft) -> None:
+        """A revoke acts from memory at once and becomes durable as soon as it can."""
+        for target in sorted(d.revoked):
+            key = f"{self.spec.cabinet}|{target}"
+            if key not in d.kind("revoke"):
+                d.flag("revoke", key)
+                d.say(self._word(target, "revoked", ""), self.spec.cabinet)
 
     def _lift(self, d: Draft, given: Lift) -> None:
         if given.staff_id not in (d.facts.on_duty or ()):

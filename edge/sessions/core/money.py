@@ -86,14 +86,14 @@ def decide(d: Draft, asked: Decide) -> None:
         void(d, session.id, "dropped")
         d.session(session.id, staff_id=asked.staff_id)
         return
-    total_fen = total_fen(session.proposal)
+    amount_fen = total_fen(session.proposal)
     if not session.proposal or any(s.delta_g is None for s in session.deltas):
         d.answer = "no_proposal"
-    elif total_fen > session.hold_fen:
+    elif amount_fen > session.hold_fen:
         d.answer = "over_hold"
     else:
         d.session(
-            session.id, conclusion="settled", money="capture", amount_fen=total_fen, staff_id=asked.staff_id, reason=""
+            session.id, conclusion="settled", money="capture", amount_fen=amount_fen, staff_id=asked.staff_id, reason=""
         )
         d.say(
             CabinetSettlementResolved(
@@ -109,7 +109,7 @@ def decide(d: Draft, asked: Decide) -> None:
                 ),
                 line.shelf,
             )
-        d.say(PaymentRequested(session=session.id, kind="capture", key=session.id, amount_fen=total_fen), session.id)
+        d.say(PaymentRequested(session=session.id, kind="capture", key=session.id, amount_fen=amount_fen), session.id)
 
 
 def expire(d: Draft, review_s: float) -> None:
@@ -120,7 +120,7 @@ def expire(d: Draft, review_s: float) -> None:
     for session in list(d.sessions.values()):
         if session.conclusion != "review" or session.money:
             continue
-        if session.review_wall_s is None:
+        if session.review_wall_s is None or wall_s < session.review_wall_s:  # the clock went back: count anew
             d.session(session.id, review_wall_s=wall_s)
         elif wall_s - session.review_wall_s >= review_s:
             void(d, session.id, "review_expired")
