@@ -128,7 +128,8 @@ async def open_serial(port: str, baud: int) -> Link:
     Raises UnavailableError if it is missing or in use, MisconfiguredError if it can never work as described.
     """
     try:
-        return SerialLink(serial.Serial(port, baud, timeout=0, write_timeout=0, exclusive=True))
+        # An inter-byte time-out makes pyserial set VMIN to 1. With 0 an empty line and a pulled cable read alike.
+        return SerialLink(serial.Serial(port, baud, timeout=0, write_timeout=0, inter_byte_timeout=0, exclusive=True))
     except ValueError as error:
         raise MisconfiguredError(f"{port}: {error}") from None
     except (OSError, termios.error) as error:
