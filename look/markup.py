@@ -33,7 +33,7 @@ def join(*children: object) -> Markup:
     return Markup("".join(_flat(children)))
 
 
-def tag(name: str, *children: object, **attributes: str | int | bool | None) -> Markup:
+def tag(name: str, /, *children: object, **attributes: str | int | bool | None) -> Markup:
     """One element. `class_` is `class`, `aria_label` is `aria-label`; True is a bare attribute, None and False none."""
     parts = [name]
     for key, value in attributes.items():

@@ -35,7 +35,8 @@ def stock_state(units: int, capacity: int) -> tuple[State, str]:
 
 def initials(name: str) -> str:
     """At most two signs: the first letters of two words, or the first two signs of a Chinese name."""
-    words = [word for word in name.split() if word[0].isalnum()]
+    split = name.split()
+    words = [word for word in split if word[0].isalpha()] or [word for word in split if word[0].isalnum()]
     if not words:
         return "–"
     if len(words) > 1 and words[0].isascii():
