@@ -49,7 +49,7 @@ async def spoken(line: serial.Serial, request: bytes, count: int) -> bytes:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Let the loop run until something has happened; a test that waits for ever is stopped by its runner."""
-    while not holds():  # noqa: ASYNC110  # what is waited for is bytes in the kernel, which set no event
+    while not holds():  # what is waited for is bytes in the kernel, which set no event
         await asyncio.sleep(0)
 
 

@@ -165,7 +165,7 @@ async def running(tmp_path: Path, *, speed: float = 50.0, **options: Any) -> Asy
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110  # what is waited for is another task's file or the kernel's
+    while not holds():  # what is waited for is another task's file or the kernel's
         await asyncio.sleep(0.001)
 
 

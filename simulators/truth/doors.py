@@ -1,0 +1,183 @@
+"""Whether each physical opening was told once, each closing after it, and each pulse had its durable intent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from simulators.truth.sessions import DoorSaid, Ledger, Session
+from simulators.truth.visits import FOREVER, Opening, Truth
+
+EARLY_S = 0.05  # an event cannot come before its cause; this much is rounding
+RECOVERY_S = 10.0  # after a start the agent may need so long until it sees doors again
+BLINDING = frozenset({"unplug", "reboot", "stuck"})
+
+
+@dataclass(slots=True)
+class Darkness:
+    """When nobody watched: from each kill, else from the last word of a boot, to the first word of the next."""
+
+    spans: list[tuple[float, float]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, ledger: Ledger, kills: Sequence[float]) -> Darkness:
+        boots = sorted(ledger.boots.values())
+        spans = [
+            (last, first + RECOVERY_S)
+            for (_, last), (first, _) in pairwise(boots)
+            if not any(last <= kill <= first for kill in kills)  # a kill says better when it began
+        ]
+        for kill in kills:
+            back_s = min((first for first, _ in boots if first > kill), default=FOREVER)
+            spans.append((kill, back_s + RECOVERY_S))
+        return cls(spans)
+
+
+def crosses_kill(session: Session, kills: Sequence[float]) -> bool:
+    """True if the agent died between the session's start and its conclusion."""
+    if not session.starts or session.first is None:
+        return False
+    started_s, boot, _ = session.starts[0]
+    # A kill is noted a moment before or after it acts; another boot is the surer sign.
+    return session.first.boot != boot or any(started_s <= kill <= session.first.t - 1.0 for kill in kills)
+
+
+def darkness_at(truth: Truth, dark: Darkness, opening: Opening, *, late_s: float = 0.0) -> list[tuple[float, float]]:
+    """The spans of an opening, and of `late_s` after it, in which the agent could not see the door."""
+    first_s, last_s = opening.opened_s, opening.closed_s + late_s
+    broken = truth.faults_at(opening.compartment, first_s, last_s)
+    spans = dark.spans + [(fault.began_s, fault.ended_s) for fault in broken if fault.detail in BLINDING]
+    return sorted((began, ended) for began, ended in spans if began <= last_s and first_s <= ended)
+
+
+def longest_look_s(opening: Opening, spans: list[tuple[float, float]]) -> float:
+    """The longest the open door stood in sight without a break."""
+    longest_s, since_s = 0.0, opening.opened_s
+    for began, ended in spans:
+        longest_s = max(longest_s, began - since_s)
+        since_s = max(since_s, ended)
+    return max(longest_s, opening.closed_s - since_s)
+
+
+def check_openings(truth: Truth, ledger: Ledger, dark: Darkness, *, bounce_s: float, late_s: float) -> Iterator[str]:
+    """Each opening has one `door.opened` or `door.forced`, unless it was too short or nobody could see it."""
+    said = sorted(ledger.doors, key=lambda one: one.t)
+    matched: dict[int, DoorSaid] = {}
+    for word in said:
+        candidates = [
+            i
+            for i, opening in enumerate(truth.openings)
+            if opening.compartment == word.compartment
+            and opening.opened_s - EARLY_S <= word.t <= opening.closed_s + late_s
+        ]
+        free = [i for i in candidates if i not in matched]
+        name = f"session {word.session}" if word.session else "an incident"
+        if free:
+            # The earliest that nobody has told of: two short openings are told one after the other.
+            matched[free[0]] = word
+        elif candidates:
+            first = candidates[-1]
+            if not _may_be_told_again(ledger, matched[first], word):
+                yield f"{name} tells the opening of {word.compartment} at {truth.openings[first].opened_s:.1f} s again"
+        elif not any(f.detail == "stuck" for f in truth.faults_at(word.compartment, word.t - late_s, word.t)):
+            yield f"{name} tells of an opening of {word.compartment} at {word.t:.1f} s that never was"
+    for i, opening in enumerate(truth.openings):
+        who = opening.visit or "nobody"
+        if i in matched:
+            if matched[i].forced and (claimant := _claimant(ledger, opening, matched[i])):
+                yield f"session {claimant} claimed {opening.compartment}, yet its opening is told as forced"
+            yield from _closing(truth, ledger, dark, opening, matched[i], late_s=late_s)
+            continue
+        spans = darkness_at(truth, dark, opening)
+        if longest_look_s(opening, spans) >= (late_s if spans else bounce_s):
+            yield f"{who} opened {opening.compartment} at {opening.opened_s:.1f} s and nothing tells of it"
+
+
+def _may_be_told_again(ledger: Ledger, first: DoorSaid, again: DoorSaid) -> bool:
+    """After a restart the open door is found again; after a session gave up waiting, table W finds it open."""
+    if again.blind:
+        return True
+    session = ledger.sessions.get(first.session)
+    return again.forced and session is not None and session.concluded_s <= again.t
+
+
+def _claimant(ledger: Ledger, opening: Opening, said: DoorSaid) -> str:
+    """The session that held the claim when the door opened and when that was told."""
+    for session in ledger.sessions.values():
+        first_s, last_s = session.claim
+        if session.compartment == opening.compartment and first_s < opening.opened_s and said.t < last_s:
+            return session.id
+    return ""
+
+
+def _closing(
+    truth: Truth, ledger: Ledger, dark: Darkness, opening: Opening, said: DoorSaid, *, late_s: float
+) -> Iterator[str]:
+    session = ledger.sessions.get(said.session)
+    if said.forced or session is None or opening.closed_s == FOREVER or session.concluded_s < opening.closed_s:
+        return
+    if any(opening.closed_s - EARLY_S <= t <= opening.closed_s + late_s for t in session.closed):
+        return
+    # A door that closes and is pulled open again within a poll never looked closed.
+    bounced = any(
+        other.compartment == opening.compartment and 0 <= other.opened_s - opening.closed_s <= late_s
+        for other in truth.openings
+    )
+    if not bounced and not darkness_at(truth, dark, opening, late_s=late_s):
+        yield f"session {session.id} never tells that {opening.compartment} closed at {opening.closed_s:.1f} s"
+
+
+def check_closings(truth: Truth, ledger: Ledger, *, late_s: float) -> Iterator[str]:
+    """Each `door.closed` has its own closing."""
+    used: Counter[float] = Counter()
+    for t, compartment, session in sorted(ledger.closings):
+        ends = [o.closed_s for o in truth.openings if o.compartment == compartment]
+        mine = [end for end in ends if end - EARLY_S <= t <= end + late_s and not used[end]]
+        if mine:
+            used[mine[-1]] += 1
+        elif not any(f.detail == "stuck" for f in truth.faults_at(compartment, t - late_s, t)):
+            yield f"session {session or '-'} tells of a closing of {compartment} at {t:.1f} s that never was, or again"
+
+
+def check_pulses(truth: Truth, ledger: Ledger) -> Iterator[str]:
+    """No solenoid fires without an intent that was durable before; no outcome claims what did not happen."""
+    pulses = sorted(truth.pulses)
+    fired: dict[str, float] = {}
+    grants = sorted(
+        (t, grant.intent, session.id) for session in ledger.sessions.values() for t, grant in session.grants
+    )
+    for pulse_s, compartment in pulses:
+        mine = [
+            (t, intent, name)
+            for t, intent, name in grants
+            if t <= pulse_s + EARLY_S and intent not in fired and ledger.sessions[name].compartment == compartment
+        ]
+        if not mine:
+            yield f"{compartment} was pulsed at {pulse_s:.1f} s without an intent in the ledger"
+            continue
+        fired[mine[-1][1]] = pulse_s
+    for session in ledger.sessions.values():
+        yield from _intents(session, fired)
+
+
+def _intents(session: Session, fired: dict[str, float]) -> Iterator[str]:
+    granted = Counter(grant.intent for _, grant in session.grants)
+    outcomes = Counter(outcome.intent for outcome in session.outcomes)
+    for intent, count in granted.items():
+        if count > 1:
+            yield f"session {session.id} grants intent {intent} {count} times"
+        if outcomes[intent] != 1:
+            yield f"session {session.id} has {outcomes[intent]} outcomes of intent {intent}, not one"
+    for intent in outcomes.keys() - granted.keys():
+        yield f"session {session.id} has an outcome of intent {intent}, which it never granted"
+    for outcome in session.outcomes:
+        if outcome.result == "opened" and outcome.intent not in fired:
+            yield f"session {session.id} says intent {outcome.intent} opened, but no solenoid fired"
+        if outcome.result == "not_sent" and outcome.intent in fired:
+            yield f"session {session.id} says intent {outcome.intent} was not sent, but the solenoid fired"
+    limit = 1 if session.start is not None and session.start.mode == "staff_release" else 2
+    pulsed = [intent for intent in granted if intent in fired]
+    if len(pulsed) > limit:
+        yield f"session {session.id} fired the solenoid {len(pulsed)} times, at most {limit}"
