@@ -17,7 +17,7 @@ from edge.desk.client import DeskClient
 from edge.pages.home import home_page
 from edge.pages.kiosk import kiosk_page
 from edge.pages.staff import staff_page
-from look.frame import FAVICON
+from look import serve_pages
 
 log = logging.getLogger("zhanggui.pages")
 
@@ -41,7 +41,7 @@ def mount(app: FastAPI, client: DeskClient, clock: Clock, title: str) -> None:
     def staff(request: Request) -> None:
         staff_page(request, client, clock, title)
 
-    ui.run_with(app, title=title, favicon=FAVICON, language="zh-CN", show_welcome_message=False)
+    serve_pages(app)
 
 
 def run(desk_socket: Path, host: str, port: int, title: str) -> None:

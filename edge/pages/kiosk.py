@@ -27,6 +27,7 @@ def kiosk_page(request: Request, client: DeskClient, clock: Clock, title: str, c
     with page_frame(request, title=title, heading="…", scope=title, layout="plain", home=f"/kiosk/{cabinet}") as frame:
         if here is not None:
             ui.page_title(f"{here.name_zh if frame.lang == 'zh' else here.name_en} · {title}")
+        ui.context.client.layout.classes("sp-customer")
         frame.heading.element.props("tabindex=-1")
         kiosk = _Kiosk(client, clock, cabinet, frame.lang, frame.heading)
         live_page(client, kiosk.draw, kiosk.act)
@@ -44,8 +45,9 @@ class _Kiosk:
         self._stale = Part("div")
         self._notice = Part("div")
         self._body = Part("div", classes="sp-body")
-        self._left = Part("div")
-        self._out = Part("div", classes="sp-foot")
+        with ui.element("div").classes("sp-base"):
+            self._left = Part("div")
+            self._out = Part("div", classes="sp-foot")
 
     def _screen(self) -> Screen:
         return screen_of(self._client.state, self._cabinet)

@@ -38,7 +38,9 @@ def heading(screen: Screen, lang: Lang) -> str:
 
 def body(screen: Screen, choice: Choice, lang: Lang) -> Markup:
     """What stands under the heading."""
-    return tag("div", _BODIES[screen.kind](screen, choice, lang), data_screen=screen.kind, class_=f"sp-{screen.kind}")
+    return tag(
+        "div", _BODIES[screen.kind](screen, choice, lang), data_screen=screen.kind, class_=f"sp-at-{screen.kind}"
+    )
 
 
 def way_out(screen: Screen, lang: Lang) -> Markup:
@@ -159,8 +161,7 @@ def _code(_: Screen, __: Choice, lang: Lang) -> Markup:
     scan = tag(
         "div",
         tag("div", art.QR, class_="sp-art", aria_hidden="true"),
-        tag("h2", t("kiosk.code.scan", lang)),
-        tag("p", t("kiosk.code.scan.how", lang), class_="zg-soft"),
+        tag("div", tag("h2", t("kiosk.code.scan", lang)), tag("p", t("kiosk.code.scan.how", lang), class_="zg-soft")),
         class_="sp-way",
     )
     entry = tag(
@@ -245,7 +246,7 @@ def _goods(screen: Screen, choice: Choice, lang: Lang) -> Markup:
         data_act="want",
         class_="sp-go",
     )
-    return join(warning, listing, stepper, go)
+    return join(warning, listing, tag("div", stepper, go, class_="sp-order"))
 
 
 def _step(sign: str, act: str, label: str, *, disabled: bool) -> Markup:

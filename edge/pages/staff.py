@@ -27,6 +27,7 @@ def staff_page(request: Request, client: DeskClient, clock: Clock, title: str) -
         request, title=title, heading=t("staff.title", "zh"), scope=title, layout="plain", home="/staff"
     ) as frame:
         ui.page_title(f"{t('staff.title', frame.lang)} · {title}")
+        ui.context.client.layout.classes("sp-staff")
         frame.heading.element.props("tabindex=-1")
         tablet = _Tablet(client, clock, frame.lang, frame.heading)
         live_page(client, tablet.draw, tablet.act)
@@ -46,8 +47,8 @@ class _Tablet:
         self._stale = Part("div")
         self._here = Part("div")
         self._notice = Part("div")
-        self._body = Part("div", classes="sp-body sp-wide")
         self._seconds = Part("div")
+        self._body = Part("div", classes="sp-body")
         self._foot = Part("div", classes="sp-foot sp-thumbfoot")
 
     def draw(self) -> None:
@@ -59,7 +60,7 @@ class _Tablet:
         if now_s >= self._told_until_s:
             self._word = self._done = ""
         screen = screen_of(state, desk)
-        heading = staff_draw.heading(screen, lang)
+        heading = staff_draw.heading(screen, state, lang)
         self._strip.show(staff_draw.strip(state, screen, lang))
         self._stale.show(kiosk_draw.stale(lang) if self._client.stale and state is not None else join())
         self._here.show(staff_draw.here(desk.here_left_s(now_s), lang))

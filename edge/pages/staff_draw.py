@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from edge.desk.messages import AlarmDesk, BasketLine, DeskState, SessionDesk, StaffDesk
+from edge.desk.messages import AlarmDesk, BasketLine, CabinetDesk, DeskState, SessionDesk, StaffDesk
 from edge.pages import kiosk_draw
 from edge.pages.staff_view import REFUSALS, Desk, Request, Screen, amount_fen, doors_of, revokes_of
 from edge.pages.words import known, reason
@@ -18,7 +18,7 @@ _OPENING: Final = frozenset({"intent", "sent", "verify"})
 _LATE_S: Final = 90.0  # a presence that soon lapses
 
 
-def heading(screen: Screen, lang: Lang) -> str:
+def heading(screen: Screen, state: DeskState | None, lang: Lang) -> str:
     """The h1: what this screen is about."""
     name = screen.me.name if screen.me else ""
     match screen.kind:
@@ -29,9 +29,9 @@ def heading(screen: Screen, lang: Lang) -> str:
         case "home":
             return t("staff.home.title", lang, name=name)
         case "request" | "pin_release" if screen.request:
-            return t("staff.request.title", lang, cabinet=_cabinet(screen.request, lang))
+            return t("staff.request.title", lang, cabinet=_name(screen.request.cabinet, lang))
         case "review" if screen.review:
-            return t("staff.review.title", lang, cabinet=screen.review.cabinet)
+            return t("staff.review.title", lang, cabinet=_cabinet_of(screen.review.cabinet, state, lang))
         case "pin_restock":
             return t("staff.restock", lang)
         case "pin_lift":
@@ -41,7 +41,7 @@ def heading(screen: Screen, lang: Lang) -> str:
 
 def body(screen: Screen, state: DeskState | None, desk: Desk, lang: Lang) -> Markup:
     """What stands under the heading; nothing in it ticks."""
-    return tag("div", _body(screen, state, desk, lang), data_screen=_key(screen), class_=f"sp-{screen.kind}")
+    return tag("div", _body(screen, state, desk, lang), data_screen=_key(screen), class_=f"sp-at-{screen.kind}")
 
 
 def _key(screen: Screen) -> str:
@@ -93,14 +93,12 @@ def strip(state: DeskState | None, screen: Screen, lang: Lang) -> Markup:
         alarms = [chip("ok", t("staff.alarms.none", lang))]
     cloud = chip("ok", t("staff.cloud.on", lang)) if state.cloud_online else chip("rest", t("staff.cloud.off", lang))
     out = _button(t("staff.sign_out", lang), "sign_out", small=True) if screen.me and screen.kind != "pin" else None
-    return tag(
-        "div",
+    groups = (
         tag("div", people, aria_label=t("staff.presence", lang), role="group", class_="sp-chips"),
         tag("div", alarms, aria_label=t("staff.alarms", lang), role="group", class_="sp-chips"),
-        tag("div", cloud, class_="sp-chips sp-chips-end"),
-        out,
-        class_="sp-strip",
+        cloud,
     )
+    return tag("div", tag("div", groups, class_="sp-chips"), out, class_="sp-strip")
 
 
 def here(left_s: float | None, lang: Lang) -> Markup:
@@ -175,8 +173,7 @@ def target(name: str, state: DeskState, lang: Lang) -> str:
     kind, _, ident = name.partition(":")
     if kind == "store":
         return t("staff.target.store", lang)
-    found = next((c for c in state.cabinets if c.cabinet == (ident or kind)), None)
-    return (found.name_zh if lang == "zh" else found.name_en) if found else ident or kind
+    return _cabinet_of(ident or kind, state, lang)
 
 
 # ------------------------------------------------------------------ drawings
@@ -231,13 +228,35 @@ def _name_row(person: StaffDesk, lang: Lang) -> Markup:
 
 def _pin(act: str, says: str, lang: Lang) -> Markup:
     digits = [
-        tag("button", n, type="button", id=f"key-{n}", data_key=n, aria_label=t("staff.pin.digit", lang, n=n))
+        tag(
+            "button",
+            n,
+            type="button",
+            id=f"key-{n}",
+            data_key=n,
+            aria_label=t("staff.pin.digit", lang, n=n),
+            class_="sp-key",
+        )
         for n in "123456789"
     ]
     delete = tag(
-        "button", "⌫", type="button", id="key-delete", data_key="delete", aria_label=t("staff.pin.delete", lang)
+        "button",
+        "⌫",
+        type="button",
+        id="key-delete",
+        data_key="delete",
+        aria_label=t("staff.pin.delete", lang),
+        class_="sp-key",
     )
-    zero = tag("button", "0", type="button", id="key-0", data_key="0", aria_label=t("staff.pin.digit", lang, n=0))
+    zero = tag(
+        "button",
+        "0",
+        type="button",
+        id="key-0",
+        data_key="0",
+        aria_label=t("staff.pin.digit", lang, n=0),
+        class_="sp-key",
+    )
     go = tag("button", t("staff.pin.go", lang), type="submit", id="pin-go", class_="sp-go")
     field = tag(
         "div",
@@ -259,8 +278,13 @@ def _pin(act: str, says: str, lang: Lang) -> Markup:
     return tag("form", tag("p", says) if says else None, field, pad, data_act=act, class_="sp-pinform")
 
 
-def _cabinet(request: Request, lang: Lang) -> str:
-    return request.cabinet.name_zh if lang == "zh" else request.cabinet.name_en
+def _cabinet_of(ident: str, state: DeskState | None, lang: Lang) -> str:
+    found = next((c for c in state.cabinets if c.cabinet == ident), None) if state else None
+    return _name(found, lang) if found else ident
+
+
+def _name(named: CabinetDesk | BasketLine, lang: Lang) -> str:
+    return named.name_zh if lang == "zh" else named.name_en
 
 
 def _request(request: Request, lang: Lang) -> Markup:
@@ -283,7 +307,7 @@ def _lines(lines: Iterable[BasketLine], lang: Lang) -> list[Markup]:
     return [
         tag(
             "li",
-            tag("span", line.name_zh if lang == "zh" else line.name_en),
+            tag("span", _name(line, lang)),
             tag("strong", f"× {line.qty}", class_="zg-num"),
         )
         for line in lines
@@ -344,7 +368,7 @@ def _doors(state: DeskState, lang: Lang) -> Markup:
             "restock_door",
             f"{c.cabinet}/{d.compartment}",
             "door-closed",
-            f"{c.name_zh if lang == 'zh' else c.name_en} · {t('kiosk.door', lang, door=d.compartment)}",
+            f"{_name(c, lang)} · {t('kiosk.door', lang, door=d.compartment)}",
             "" if d.available else reason(d.reason, lang),
         )
         for c, d in doors_of(state)
@@ -372,7 +396,7 @@ def _doing(session: SessionDesk, lang: Lang) -> str:
 
 def _home(_: Screen, state: DeskState, lang: Lang) -> Markup:
     sessions = [
-        tag("li", tag("strong", c.name_zh if lang == "zh" else c.name_en), tag("span", _doing(c.session, lang)))
+        tag("li", tag("strong", _name(c, lang)), tag("span", _doing(c.session, lang)))
         for c in state.cabinets
         if c.session is not None
     ]
@@ -381,9 +405,7 @@ def _home(_: Screen, state: DeskState, lang: Lang) -> Markup:
             "review",
             r.session,
             "warn",
-            next(
-                (c.name_zh if lang == "zh" else c.name_en for c in state.cabinets if c.cabinet == r.cabinet), r.cabinet
-            ),
+            _cabinet_of(r.cabinet, state, lang),
             known("staff.review.reason", r.reason, lang),
         )
         for r in state.reviews

@@ -209,7 +209,7 @@ class FakeStore:
         )
 
     def review(self, *proposal: BasketLine) -> None:
-        item = ReviewDesk(session="r1", cabinet="snack", reason="ambiguous", delta_g=-351.5, proposal=proposal)
+        item = ReviewDesk(session="r1", cabinet="snack", reason="ambiguous", delta_g=692.4, proposal=proposal)
         self.all(reviews=(item,))
 
     def alarm(self, code: str, subject: str, since_s: float = 95.0) -> None:
