@@ -54,6 +54,13 @@ class Frame:
     lang: Lang
     heading: Part
 
+    def rename(self, *, title: str, heading: str) -> bool:
+        """Give the page another title and heading, from anywhere; True if that changed something on the page."""
+        with self.heading.element:
+            if ui.context.client.title != title:
+                ui.page_title(title)
+        return self.heading.show(join(heading))
+
     def on_soft(self, handler: Callable[[Query], None]) -> None:
         """Call `handler` with the new query when a soft link, a soft form or the back button changes the address.
 

@@ -4,6 +4,6 @@ The pages know nothing but `cloud_bridge.views`: they read frozen values once a 
 browser only the parts whose drawing changed. They change nothing in a store.
 """
 
-from cloud_bridge.pages.mount import mount
+from cloud_bridge.pages.mounting import mount
 
 __all__ = ["mount"]

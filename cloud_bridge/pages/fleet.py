@@ -89,8 +89,10 @@ class FleetPageView:
         sent += self._head.show(draw.table_head(self._query, lang))
         sent += self._rows.show(draw.table_row(row, state, now_ms=now_ms, lang=lang) for row, state in page.rows)
         sent += self._pager.show(draw.pager(page, self._query, lang))
-        bridge = counters(self._bridge.value or {}, lang, id_="op-bridge-counters")
-        return sent + self._counters.show(card(t("fleet.bridge", lang), bridge))
+        if self._bridge.value is not None:
+            bridge = counters(self._bridge.value, lang, id_="op-bridge-counters")
+            sent += self._counters.show(card(t("fleet.bridge", lang), bridge))
+        return sent
 
 
 def fleet_page(request: Request, source: Source) -> FleetPageView:
@@ -100,8 +102,9 @@ def fleet_page(request: Request, source: Source) -> FleetPageView:
     with page_frame(request, title=t("fleet.title", lang), heading=t("fleet.heading", lang), nav=nav) as frame:
         add_style()
         view = FleetPageView(source, FleetQuery.parse(request.query_params), lang)
-        if view.refresh() and source.fleet().value is None:
-            ui.context.client.status_code = 503
+        view.refresh()
+        if source.fleet().value is None:
+            ui.context.client.status_code = 503  # nothing could be read yet
         frame.on_soft(view.ask)
         ui.timer(REFRESH_S, view.refresh, immediate=False)
     return view

@@ -26,7 +26,6 @@ class StorePageView:
         self._frame = frame
         self._lang: Lang = frame.lang
         self._reading: Reading[StoreView] = Reading(None, 0, broken=False)
-        self._title = ""
         self._banner = Part()
         self._stale = Part()
         self._unknown = Part()
@@ -66,12 +65,10 @@ class StorePageView:
             sent += 1
         if view is None:
             name = t("store.unknown", lang) if missing else self._store
-            self._call(name)
-            return sent + self._stale.show(Markup("")) + self._frame.heading.show(join(name))
+            return sent + self._stale.show(Markup("")) + self._rename(name)
         row = view.fleet
         name = store_name(row, lang)
-        self._call(name)
-        sent += self._frame.heading.show(join(name))
+        sent += self._rename(name)
         sent += self._stale.show(draw.stale_banner(row, now_ms=now_ms, lang=lang))
         sent += self._health.show(draw.health(row, now_ms=now_ms, lang=lang))
         sent += self._visitors.show(draw.visitors(view.visitors, now_ms=now_ms, lang=lang))
@@ -83,11 +80,8 @@ class StorePageView:
         sent += self._counters.show(draw.store_counters(view, lang))
         return sent + self._marks.show(draw.watermarks(view.watermarks, lang))
 
-    def _call(self, name: str) -> None:
-        title = t("store.title", self._lang, name=name)
-        if title != self._title:
-            self._title = title
-            ui.page_title(title)
+    def _rename(self, name: str) -> bool:
+        return self._frame.rename(title=t("store.title", self._lang, name=name), heading=name)
 
     @property
     def status_code(self) -> int:

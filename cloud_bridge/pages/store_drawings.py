@@ -179,12 +179,12 @@ def devices(views: Sequence[DeviceView], *, now_ms: int, lang: Lang) -> Markup:
             tag("td", relative_time(view.since_ms, now_ms=now_ms, lang=lang)),
         )
 
-    head = tag("tr", (tag("th", t(f"store.{key}", lang), scope="col") for key in _DEVICE_HEADS))
+    head = tag("tr", (tag("th", t(key, lang), scope="col") for key in _DEVICE_HEADS))
     table = tag("table", tag("thead", head), tag("tbody", (row(view) for view in views)), class_="zg-table")
     return card(t("store.devices", lang), table)
 
 
-_DEVICE_HEADS: Final = ("device", "device.state", "device.since")
+_DEVICE_HEADS: Final = ("store.device", "store.device.state", "store.device.since")
 
 
 def event(view: EventView, *, now_ms: int, lang: Lang) -> Markup:

@@ -169,7 +169,17 @@ def test_a_slot_is_never_fuller_than_full(units: int, capacity: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "short"),
-    [("Cola Zero", "CZ"), ("crisps", "Cr"), ("可口可乐", "可口"), ("", "–"), ("Cola 330 ml", "CM"), ("7 up", "U"), ("555", "55"), ("- x", "X"), ("红 牛", "红")],
+    [
+        ("Cola Zero", "CZ"),
+        ("crisps", "Cr"),
+        ("可口可乐", "可口"),
+        ("", "–"),
+        ("Cola 330 ml", "CM"),
+        ("7 up", "Up"),
+        ("555", "55"),
+        ("- x", "X"),
+        ("红 牛", "红"),
+    ],
 )
 def test_initials(name: str, short: str) -> None:
     assert planogram.initials(name) == short

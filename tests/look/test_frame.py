@@ -134,6 +134,15 @@ async def test_nobody_else_is_asked(client: httpx.AsyncClient) -> None:
     assert links <= {"www.w3.org"}  # the name of SVG, not an address that is asked
 
 
+async def test_a_page_can_be_renamed(client: httpx.AsyncClient) -> None:
+    await client.get("/")
+    frame = frames[-1]
+    assert frame.rename(title="New", heading="<New>")
+    assert not frame.rename(title="New", heading="<New>")
+    assert frame.heading.element.content == "&lt;New&gt;"
+    assert frame.heading.element.client.title == "New"
+
+
 async def test_a_part_is_sent_only_when_it_changes(client: httpx.AsyncClient) -> None:
     await client.get("/")
     part = parts[-1]
