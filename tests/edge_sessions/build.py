@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 
 from contracts.event_types import Line
 from edge.sessions.core.gate import Release
@@ -18,6 +19,7 @@ JUICE = Sku("juice", 90.0, 0.02, 800)
 START_G = 10 * 50.0 + 10 * 90.0
 
 
+@cache
 def policy(**sale: int) -> Policy:
     default = load_policy()
     return default.model_copy(
@@ -32,7 +34,8 @@ def compartment(name: str, *, tobacco: bool = False, shelves: int = 1, channel: 
         address=1,
         channel=channel,
         shelves=tuple(
-            ShelfSpec(f"{name}-s{i}", 0.5, (BISCUIT, JUICE), {"biscuit": 10, "juice": 10}) for i in range(1, shelves + 1)
+            ShelfSpec(f"{name}-s{i}", 0.5, (BISCUIT, JUICE), {"biscuit": 10, "juice": 10})
+            for i in range(1, shelves + 1)
         ),
         tobacco=tobacco,
     )
@@ -55,7 +58,9 @@ def line(sku: str = "biscuit", qty: int = 1, shelf: str = "k1-s1") -> Line:
     return Line(sku=sku, qty=qty, price_fen=1, shelf=shelf)
 
 
-def view(g: float | Mapping[str, float] = START_G, *, since_s: float = 0.0, epoch: int = 0, opened: bool = False) -> View:
+def view(
+    g: float | Mapping[str, float] = START_G, *, since_s: float = 0.0, epoch: int = 0, opened: bool = False
+) -> View:
     """A compartment as its devices show it; a number is the weight of the one shelf."""
     shelves = g if isinstance(g, Mapping) else {"k1-s1": g}
     weights = {shelf: Weight(w, epoch, since_s) for shelf, w in shelves.items()}

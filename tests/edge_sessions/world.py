@@ -14,6 +14,7 @@ from datetime import timedelta
 from random import Random
 
 from contracts.event_types import (
+    CabinetDoorForced,
     CabinetDoorOpened,
     CabinetSessionEnded,
     CabinetSettlementNeedsReview,
@@ -103,12 +104,15 @@ class Ghost:
     outs: Counter[str] = field(default_factory=Counter)
     ends: list[str] = field(default_factory=list)
     settled: int = 0
+    concluded: bool = False
 
 
 class World:
     """One cabinet in one store, driven by a seeded random schedule."""
 
-    def __init__(self, seed: int, mode: str, *, count: int = 1, flags: frozenset[str] = frozenset(), faults: bool = True) -> None:
+    def __init__(
+        self, seed: int, mode: str, *, count: int = 1, flags: frozenset[str] = frozenset(), faults: bool = True
+    ) -> None:
         self.rng = Random(seed)
         self.flags, self.mode = flags, mode
         self.policy = policy()
@@ -140,7 +144,26 @@ class World:
         self.left: Counter[str] = Counter()
         budget = 1 if faults else 0
         faults_of_a_week = Counter(
-            {k: budget * n for k, n in dict(odd=2, force=2, stuck=1, restart=1, unstable=1, lose=4, dead=2, crash=3, full=2, drop=3, dup=3, decline=1, expire=1, env=1, revoke=1).items()}
+            {
+                k: budget * n
+                for k, n in dict(
+                    odd=2,
+                    force=2,
+                    stuck=1,
+                    restart=1,
+                    unstable=1,
+                    lose=4,
+                    dead=2,
+                    crash=3,
+                    full=2,
+                    drop=3,
+                    dup=3,
+                    decline=1,
+                    expire=1,
+                    env=1,
+                    revoke=1,
+                ).items()
+            }
         )
         self.memory = Memory()
         self.calm = self.rng.choice([0.6, 0.7, 0.8, 0.85])
@@ -250,7 +273,7 @@ class World:
     def head(self) -> None:
         """The frame stands at the head of the bus queue."""
         unlock, self.queue = self.queue, None
-        if unlock is None or self.dead and self.rng.random() < 0.5:
+        if unlock is None or (self.dead and self.rng.random() < 0.5):
             return self.not_sent(unlock)
         if self.memory.slot is None:
             return None
@@ -262,8 +285,15 @@ class World:
         return self.not_sent(unlock)
 
     def not_sent(self, unlock: Unlock | None) -> None:
-        if unlock is not None and not self.agent(Reply(unlock.intent, "not_sent")) and self.up and self.memory.slot is not None:
-            self.queue = unlock if self.memory.slot.intent == unlock.intent and self.memory.slot.state == "intent" else None
+        if (
+            unlock is not None
+            and not self.agent(Reply(unlock.intent, "not_sent"))
+            and self.up
+            and self.memory.slot is not None
+        ):
+            self.queue = (
+                unlock if self.memory.slot.intent == unlock.intent and self.memory.slot.state == "intent" else None
+            )
 
     def encode(self, unlock: Unlock) -> None:
         """Bytes on the wire: here the truth is asked, independently of what the agent believes."""
@@ -342,9 +372,15 @@ class World:
             p = self.places[e.compartment]
             if p.open and p.who != e.session and not e.blind and p.stuck is None:
                 raise Broken("I4 a door is given to a session that did not open it")
+        elif isinstance(e, CabinetDoorForced):
+            p, slot = self.places[e.compartment], self.memory.slot
+            live = slot is not None and p.who == slot.session and not self.ghosts[p.who].concluded
+            if p.open and p.stuck is None and live:
+                raise Broken("I4 a session's own door is called forced")
         elif isinstance(e, CabinetSettlementResolved):
             g = self.ghosts[e.session]
             g.settled += 1
+            g.concluded = True
             if g.settled > 1:
                 raise Broken("I5 settled twice")
             self.account(g.place, {s.shelf: s.delta_g for s in e.shelves})
@@ -355,6 +391,7 @@ class World:
                 if g.mode == "staff_release" and charged.total() > g.units:
                     raise Broken("I6 more charged than was released")
         elif isinstance(e, CabinetSettlementNeedsReview):
+            self.ghosts[e.session].concluded = True
             self.account(self.ghosts[e.session].place, {s.shelf: s.delta_g for s in e.shelves})
         elif isinstance(e, CabinetStockUnexplained):
             self.account(e.compartment, {s.shelf: s.delta_g for s in e.shelves})
@@ -459,7 +496,7 @@ class World:
 
     def claimed(self, c: str) -> str:
         slot = self.memory.slot
-        if slot is not None and slot.compartment == c and (slot.state in CLAIMED or slot.attempt == 2):
+        if self.up and slot is not None and slot.compartment == c and (slot.state in CLAIMED or slot.attempt == 2):
             return slot.session
         return ""
 
@@ -471,7 +508,7 @@ class World:
             p.moved_s = self.now
         elif self.now < p.free_until_s and self.rng.random() < 0.8:
             p.open, p.free_until_s, p.moved_s = True, -1.0, self.now
-        elif self.rng.random() < 0.1 and self.spend("force"):
+        elif self.rng.random() < (0.1 if self.up else 0.5) and self.spend("force"):
             p.open, p.free_until_s, p.who, p.moved_s = True, -1.0, self.claimed(c), self.now
 
     def hands(self) -> None:
@@ -570,7 +607,11 @@ class World:
         if "capture_early" in self.flags and slot is not None and slot.state == "weigh":
             self.net.append(("capture", slot.session))
         for session in list(self.memory.durable.session.values()):
-            if session.money and not any(s == session.id for _, s in self.net) and not any(s == session.id for s, _, _ in self.answers):
+            if (
+                session.money
+                and (session.money, session.id) not in self.net
+                and not any(s == session.id for s, _, _ in self.answers)
+            ):
                 self.net.append((session.money, session.id))
         if self.net:
             self.transfer()
@@ -639,8 +680,28 @@ class World:
         elif slot.state == "open":
             rng.choice([self.hands, self.hands, self.door, self.look])()
         else:
-            row = {"paying": [self.money], "intent": [self.head], "verify": [self.look, self.soon, self.board]}
+            row = {
+                "paying": [self.money],
+                "intent": [self.head, self.head, self.meddle],
+                "verify": [self.look, self.soon, self.board],
+            }
             rng.choice(row.get(slot.state, [self.soon, self.look]))()
+
+    def meddle(self) -> None:
+        """Something changes between the intent and its frame."""
+        self.rng.choice([self.leave_all, self.leave, self.later, self.change])()
+
+    def later(self) -> None:
+        self.now += self.rng.choice([0.5, 5.0, 31.0, 61.0])
+
+    def change(self) -> None:
+        if self.spend("env"):
+            self.environment()
+        elif self.spend("revoke"):
+            self.revoke()
+
+    def leave_all(self) -> None:
+        self.staff.clear()
 
     def soon(self) -> None:
         self.now += self.rng.choice([0.1, 0.3, 0.5, 1.0, 2.0])
@@ -658,7 +719,15 @@ class World:
             self.rng.choice(
                 [
                     *(self.door, self.hands, self.board, self.reply, self.head, self.money, self.soon, self.time),
-                    *(self.faults, self.faults, self.repair, self.silent, self.review, self.provider_forgets, self.beat),
+                    *(
+                        self.faults,
+                        self.faults,
+                        self.repair,
+                        self.silent,
+                        self.review,
+                        self.provider_forgets,
+                        self.beat,
+                    ),
                     *(self.release, self.prove, self.request, self.rng.choice([self.drop, self.leave])),
                 ]
             )()
@@ -728,7 +797,7 @@ class World:
                 raise Broken(f"I6 {c}: {START_G - self.gone_g[c]} g by the ledger, {p.gross_g} g in truth")
 
 
-def schedule(seed: int, *, flags: frozenset[str] = frozenset(), mode: str = "", steps: int = 120) -> World:
+def schedule(seed: int, *, flags: frozenset[str] = frozenset(), mode: str = "", steps: int = 80) -> World:
     """One seeded schedule, to rest. Raises Broken."""
     rng = Random(seed)
     world = World(seed, mode or rng.choice(["self_service", "staff_release"]), count=rng.choice([1, 1, 2]), flags=flags)

@@ -115,6 +115,8 @@ class Draft:
         deletes: list[tuple[str, str]] = []
         for name in KINDS:
             before, after = getattr(self.old.durable, name), self._kinds[name]
+            if before == after:
+                continue
             puts |= {(name, k): msgspec.json.encode(v) for k, v in after.items() if before.get(k) != v}
             deletes += [(name, k) for k in before if k not in after]
         durable = Durable(**self._kinds) if puts or deletes else self.old.durable
