@@ -6,7 +6,7 @@ DATA CHK. LEN counts all after it; CHK is the XOR of all from LEN to the last da
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from device_drivers.faults import OnFault
@@ -48,10 +48,11 @@ READER_FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. `data` is a view of the decoder's only buffer: it is zero once the decoder was wiped."""
+    """One answer. `data` is a view of the decoder's only buffer: it is zero once the decoder was wiped,
+    and its repr shows no content."""
 
     status: int
-    data: memoryview = field(repr=False)
+    data: memoryview
 
 
 def check_byte(data: bytes | bytearray | memoryview) -> int:

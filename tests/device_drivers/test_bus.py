@@ -181,7 +181,9 @@ class TestNeverSent:
             second = asyncio.create_task(ask(bus, b"second", priority=Priority.UNLOCK), name="second")
             await asyncio.sleep(0.001)
             second.cancel()
-            await asyncio.gather(first, second, return_exceptions=True)
+            await asyncio.gather(second, return_exceptions=True)
+            assert bus._waiting == []  # at once, not when its turn would have come
+            await first
             await asyncio.sleep(1)
         assert wire.frames == [b"-first"]
         assert bus.counters["cancelled"] == 1
@@ -286,6 +288,19 @@ async def test_a_caller_who_leaves_after_the_write_does_not_disturb_the_next():
     assert wire.frames == [b"one", b"two"]
     assert bus.counters["replies"] == 2
     assert bus.counters["late_bytes"] == 0
+
+
+@in_virtual_time
+async def test_bytes_right_behind_a_reply_are_late_and_disturb_nobody():
+    """Two pieces arrive in one step of the loop: the second has no request any more."""
+    wire = Wire()
+    async with bus_on(wire) as bus:
+        request = asyncio.create_task(ask(bus, b"one"), name="request")
+        await until(lambda: wire.sent)
+        wire.deliver(b"one")
+        wire.deliver(b"junk")
+        assert await request == b"one"
+    assert bus.counters["late_bytes"] == 4
 
 
 @in_virtual_time

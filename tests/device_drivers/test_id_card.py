@@ -184,8 +184,13 @@ def test_a_wiped_decoder_holds_and_takes_nothing():
     assert bytes(answer.data) == b"secret"
     decoder.wipe()
     assert bytes(answer.data) == bytes(6)
-    assert decoder.feed(raw(FOUND)) is None
-    assert not any(decoder._buffer)
+    half = AnswerDecoder(ignore)
+    half.feed(raw(FOUND)[:-1])
+    half.wipe()
+    for wiped in (decoder, half):
+        assert wiped.feed(raw(FOUND)) is None
+        assert wiped.feed(raw(FOUND)[:-1]) is None
+        assert not any(wiped._buffer)
 
 
 @pytest.mark.parametrize(

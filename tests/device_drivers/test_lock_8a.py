@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device_drivers.bus import Exchange, Priority
 from device_drivers.capabilities import Door, UnlockReply
 from device_drivers.errors import MisconfiguredError, ProtocolError, UnavailableError
 from device_drivers.lock_8a import LockBoard8A
@@ -198,7 +199,7 @@ OPENED = "8A 01 01 00 8A"
         (False, ["8A 01 02 00 89", OPENED], 0x00),  # another lock's late reply first
         (False, ["8A 02 01 00 89"], None),  # another board
         (False, ["80 01 01 00 80"], None),  # a late status is no answer to a pulse
-        (False, ["8A 01 01 22 B8"], None),  # a state that is none
+        (False, ["8A 01 01 22 A8"], None),  # a state that is none
         (False, ["81 01 01 00 81", OPENED], 0x00),  # a hint in between
     ],
 )
@@ -352,6 +353,48 @@ async def test_whoever_waits_longer_than_a_second_is_not_sent():
         await asyncio.sleep(10)
     assert [reply.result for reply in replies] == ["opened", "opened", "not_sent", "not_sent"]
     assert len(twin.pulses) == 2
+
+
+@in_virtual_time
+async def test_a_busy_line_makes_an_unlock_not_sent_at_its_limit():
+    twin = LockTwin()
+    async with bus_on(Wire(twin)) as bus:
+        slow = Exchange(priority=Priority.STATUS, encode=lambda: b"?", feed=lambda _: None, timeout_s=5)
+        hog = asyncio.create_task(bus.request(slow), name="hog")
+        await asyncio.sleep(0.1)
+        started_s = asyncio.get_running_loop().time()
+        assert await board_on(bus).unlock(1, lambda: True) == UnlockReply("not_sent")
+        assert asyncio.get_running_loop().time() - started_s == pytest.approx(1)
+        await asyncio.gather(hog, return_exceptions=True)
+        await asyncio.sleep(10)
+    assert twin.pulses == []
+
+
+@in_virtual_time
+async def test_the_limit_of_the_queue_ends_with_the_write():
+    """0.8 s in the queue and no reply for 0.5 s: the frame was sent, so it is `no_reply`, never `not_sent`."""
+    twin = LockTwin()
+    twin.silent = True
+    wire = Wire(twin)
+    async with bus_on(wire) as bus:
+        slow = Exchange(priority=Priority.STATUS, encode=lambda: b"?", feed=lambda _: None, timeout_s=0.8)
+        hog = asyncio.create_task(bus.request(slow), name="hog")
+        await asyncio.sleep(0)
+        assert await board_on(bus).unlock(1, lambda: True) == UnlockReply("no_reply")
+        await asyncio.gather(hog, return_exceptions=True)
+    assert wire.frames == [b"?", raw(COMMAND)]
+
+
+@in_virtual_time
+async def test_an_unlock_overtakes_waiting_queries():
+    wire = Wire(LockTwin())
+    async with bus_on(wire) as bus:
+        board = board_on(bus)
+        polls = [asyncio.create_task(board.door(channel), name=f"poll {channel}") for channel in (1, 2, 3)]
+        await asyncio.sleep(0.001)
+        await board.unlock(4, lambda: True)
+        await asyncio.gather(*polls)
+    assert [frame[:3] for frame in wire.frames] == [b"\x80\1\1", b"\x8a\1\4", b"\x80\1\2", b"\x80\1\3"]
 
 
 @in_virtual_time

@@ -139,6 +139,12 @@ def test_the_reply_is_found_by_its_shape(heard, answer, step):
     assert [found for found in answers if found is not None] == ([] if answer is None else [answer])
 
 
+def test_what_follows_a_reply_is_not_kept():
+    parser = ReplyParser(READ, ignore)
+    assert parser.feed(raw(GOOD) * 50) == raw("00 00 00 84")
+    assert parser.buffered == 0
+
+
 def test_the_echo_of_a_write_is_not_its_reply():
     """Both begin with the same six bytes."""
     question = WriteRegisters(1, 8, (0,))
@@ -259,7 +265,7 @@ async def test_a_silent_scale_is_unavailable_and_its_late_status_is_not_believed
         twin.silent = False
         twin.status = 0x0021  # a hand leans on the shelf now
         stable_long_ago = seal(raw("01 03 02 00 01"))
-        asyncio.get_running_loop().call_later(0.0055, wire.deliver, stable_long_ago)  # inside the next turn
+        asyncio.get_running_loop().call_later(0.001, wire.deliver, stable_long_ago)  # inside the next turn
         assert not (await scale.sample()).stable
 
 

@@ -218,14 +218,15 @@ async def test_drops_are_counted_by_reason():
 @in_virtual_time
 async def test_a_lost_scanner_tells_everybody_and_forgets_what_it_read():
     """Neither a code nor half a code of the old connection is ever handed out."""
-    wires = [Wire(), Wire()]
+    wires = [Wire(), Wire(), Wire()]
     opened = iter(wires)
     scanner = SerialScanner(open_link=lambda: asyncio.sleep(0, next(opened)), clock=ManualClock())
     with pytest.raises(UnavailableError):
         await scanner.next_code()
-    owner = asyncio.create_task(scanner.run(), name="owner")
+
+    owner = asyncio.create_task(scanner.run(), name="owner 1")
     await step()
-    waiting = asyncio.create_task(scanner.next_code(), name="next")
+    waiting = asyncio.create_task(scanner.next_code(), name="next 1")
     await step()
     wires[0].deliver(b"half")
     await step()
@@ -235,7 +236,8 @@ async def test_a_lost_scanner_tells_everybody_and_forgets_what_it_read():
     with pytest.raises(UnavailableError, match="not open"):
         await waiting
     assert wires[0].closed
-    owner = asyncio.create_task(scanner.run(), name="owner again")
+
+    owner = asyncio.create_task(scanner.run(), name="owner 2")
     await step()
     wires[1].deliver(b"whole\n")
     assert await scanner.next_code() == CodeScanned("whole")
@@ -246,6 +248,16 @@ async def test_a_lost_scanner_tells_everybody_and_forgets_what_it_read():
         await owner
     with pytest.raises(UnavailableError):
         await scanner.next_code()
+
+    owner = asyncio.create_task(scanner.run(), name="owner 3")
+    await step()
+    waiting = asyncio.create_task(scanner.next_code(), name="next 3")
+    await step()
+    assert not waiting.done()
+    wires[2].deliver(b"nobody fetches this\n")  # shown again: no repeat, for nothing is remembered
+    assert await waiting == CodeScanned("nobody fetches this")
+    owner.cancel()
+    await asyncio.gather(owner, return_exceptions=True)
 
 
 @pytest.mark.parametrize("error", [UnavailableError("no port"), MisconfiguredError("no permission")])

@@ -194,6 +194,15 @@ async def test_flush_notices_the_pulled_cable_first(terminal):
     link.close()
 
 
+async def test_a_real_port_that_hangs_up_reads_nothing(terminal, monkeypatch):
+    """A pseudo-terminal answers with an error; an adapter that was pulled out is readable and empty."""
+    link = await open_serial(terminal.port, 9600)
+    monkeypatch.setattr(serial_link.os, "read", lambda fd, count: b"")
+    with pytest.raises(UnavailableError, match="hung up"):
+        link.flush()
+    link.close()
+
+
 async def test_close_ends_a_waiting_read(terminal):
     link = await open_serial(terminal.port, 9600)
     reader = asyncio.create_task(link.read(), name="reader")
