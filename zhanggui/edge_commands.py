@@ -56,13 +56,13 @@ def pages(
 ) -> None:
     """Run the store's pages: customer kiosk and staff tablet. A page requests; only the agent decides."""
     from edge.config import ConfigError, load_store
-    from edge.pages import PagesError
+    from edge.pages import PortInUseError
     from edge.pages import run as run_pages
 
     try:
         config = load_store(store)
         run_pages(config.data_dir / "desk.sock", host, port, config.name_zh)
-    except (ConfigError, PagesError) as error:
+    except (ConfigError, PortInUseError) as error:
         raise UserError(str(error)) from error
 
 
@@ -98,14 +98,24 @@ def show(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
 ) -> None:
     """Events that the cloud has not confirmed yet, oldest first."""
+    from contracts.envelope import BadEventError, decode_envelope
     from contracts.messages import BadMessageError, check_lane
     from edge.ledger import LedgerOpenError
     from edge.ledger import show as show_events
 
-    table = Table("seq", "time", "type", "device", "data")
+    table = Table("seq", "time", "type", "from", "data")
     try:
         for event in show_events(_ledger_of(store), check_lane(lane), after, limit):
-            table.add_row(str(event.seq), event.time, event.type, event.device, event.data)
+            if event.raw is None:
+                table.add_row(str(event.seq), "", "dropped", "", "")
+                continue
+            try:
+                envelope = decode_envelope(event.raw)
+            except BadEventError as error:
+                table.add_row(str(event.seq), "", "unreadable", "", str(error))
+                continue
+            data = bytes(envelope.data).decode(errors="replace")
+            table.add_row(str(event.seq), envelope.time, envelope.name, envelope.source, data)
     except (LedgerOpenError, BadMessageError) as error:
         raise UserError(str(error)) from error
     Console().print(table)
@@ -121,7 +131,13 @@ def verify(store: Annotated[Path, typer.Argument(help="Store description, or the
         report = verify_ledger(_ledger_of(store))
     except LedgerOpenError as error:
         raise UserError(str(error)) from error
-    for line in report.lines():
-        typer.echo(line)
-    if not report.ok:
+    for row in report.lanes:
+        typer.echo(
+            f"{row.lane}: stream {row.stream}, confirmed to {row.freed_seq}, written to {row.tail_seq}, "
+            f"{row.kept} kept, {row.dropped} dropped"
+        )
+    for problem in report.problems:
+        typer.echo(f"broken: {problem}", err=True)
+    typer.echo("broken" if report.problems else "whole")
+    if report.problems:
         raise typer.Exit(1)

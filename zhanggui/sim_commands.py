@@ -57,17 +57,20 @@ def run(
     )
 
 
-def _send(control: Path, message: dict[str, object]) -> None:
+def _send(control: Path, command: str, **fields: str | float | bool | None) -> None:
     from simulators.hardware.control import SimControl
 
     async def once() -> object:
         async with SimControl(control) as sim:
-            return await sim.send(message)
+            return await sim.call(command, **fields)
 
     try:
-        typer.echo(json.dumps(asyncio.run(once()), ensure_ascii=False))
+        answer = asyncio.run(once())
     except OSError as error:
         raise UserError(f"{control}: no hardware runs there; start it with: zhanggui demo") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    typer.echo(json.dumps(answer, ensure_ascii=False) if answer else "done")
 
 
 @app.command(epilog="Example:  zhanggui sim scan scanner-S1 --member m0003")
@@ -81,7 +84,7 @@ def scan(
     code = dict(read_codes(codes)).get(member)
     if code is None:
         raise UserError(f"{codes}: no code for member {member!r}")
-    _send(control, {"cmd": "scan", "scanner": scanner, "code": code})
+    _send(control, "scan", scanner=scanner, code=code)
 
 
 @app.command(epilog="Example:  zhanggui sim open S1-door")
@@ -89,7 +92,7 @@ def open(  # noqa: A001 - the word a person types
     compartment: Annotated[str, typer.Argument(help="Whose door to pull.")], control: Control = DEFAULT_CONTROL
 ) -> None:
     """Pull a door; it opens only while its latch is free."""
-    _send(control, {"cmd": "open", "compartment": compartment})
+    _send(control, "open", compartment=compartment)
 
 
 @app.command(epilog="Example:  zhanggui sim close S1-door")
@@ -97,7 +100,7 @@ def close(
     compartment: Annotated[str, typer.Argument(help="Whose door to shut.")], control: Control = DEFAULT_CONTROL
 ) -> None:
     """Shut a door."""
-    _send(control, {"cmd": "close", "compartment": compartment})
+    _send(control, "close", compartment=compartment)
 
 
 @app.command(epilog="Example:  zhanggui sim take S1-a 690001 2")
@@ -108,7 +111,7 @@ def take(
     control: Control = DEFAULT_CONTROL,
 ) -> None:
     """Take goods; only while their door is open."""
-    _send(control, {"cmd": "take", "shelf": shelf, "sku": sku, "qty": qty})
+    _send(control, "take", shelf=shelf, sku=sku, qty=qty)
 
 
 @app.command(epilog="Example:  zhanggui sim card 000000199001010018")
@@ -118,22 +121,22 @@ def card(
     control: Control = DEFAULT_CONTROL,
 ) -> None:
     """Lay an (invented) identity card on the reader, or take it away."""
-    _send(control, {"cmd": "card", "reader": reader, "number": "" if number == "-" else number})
+    _send(control, "card", device=reader, number=None if number == "-" else number)
 
 
 @app.command(epilog="Example:  zhanggui sim unplug locks")
 def unplug(bus: Annotated[str, typer.Argument(help="Bus id.")], control: Control = DEFAULT_CONTROL) -> None:
     """Pull the plug of a serial adapter."""
-    _send(control, {"cmd": "unplug", "bus": bus})
+    _send(control, "unplug", bus=bus)
 
 
 @app.command(epilog="Example:  zhanggui sim replug locks")
 def replug(bus: Annotated[str, typer.Argument(help="Bus id.")], control: Control = DEFAULT_CONTROL) -> None:
     """Put the plug back."""
-    _send(control, {"cmd": "replug", "bus": bus})
+    _send(control, "replug", bus=bus)
 
 
 @app.command(epilog="Example:  zhanggui sim status")
 def status(control: Control = DEFAULT_CONTROL) -> None:
     """Doors, shelves and faults as they truly are."""
-    _send(control, {"cmd": "status"})
+    _send(control, "status")
