@@ -1,0 +1,113 @@
+"""The bridge put together: storage, ingest, presence, read models, requests and the MQTT shell, under one roof."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from random import Random
+
+from cloud_bridge.counters import Counters
+from cloud_bridge.ingest.service import Ingest
+from cloud_bridge.members import import_into
+from cloud_bridge.mqtt import MqttShell
+from cloud_bridge.presence import PresenceBook, load_presence
+from cloud_bridge.read_models import ReadModels
+from cloud_bridge.requests import Requests
+from cloud_bridge.router import Router
+from cloud_bridge.settings import Settings
+from cloud_bridge.storage import Storage, StorageClosedError
+from cloud_bridge.supervisor import Supervisor
+from contracts.clock import Clock
+
+PING_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Whether one service does its work now, and a word on it."""
+
+    ok: bool
+    detail: str
+    crashes: int = 0
+
+
+class Bridge:
+    """Everything one bridge process owns."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, rng: Random) -> None:
+        self._settings = settings
+        self.counters = Counters()
+        self.storage = Storage(settings.database)
+        self.presence = PresenceBook(self.counters)
+        self.models = ReadModels(storage=self.storage, presence=self.presence, clock=clock, counters=self.counters)
+        ingest = Ingest(storage=self.storage, clock=clock, counters=self.counters, on_progress=self.models.progressed)
+        requests = Requests(storage=self.storage, facts=self.models, clock=clock, counters=self.counters)
+        self.router = Router(
+            storage=self.storage,
+            ingest=ingest,
+            presence=self.presence,
+            requests=requests,
+            clock=clock,
+            counters=self.counters,
+        )
+        self.shell = MqttShell(url=settings.mqtt_url, router=self.router, clock=clock, rng=rng, counters=self.counters)
+        self.supervisor = Supervisor(clock=clock, rng=rng)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve until left. Raises sqlite3.Error, OSError, MembersFileError when it cannot start."""
+        self.storage.open()
+        try:
+            self.presence.restore(await self.storage.read(load_presence))
+            if self._settings.members_file is not None:
+                await import_into(self.storage, self._settings.members_file, tenant=self._settings.members_tenant)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self.supervisor.keep(name, run), name=f"cloud-{name}")
+                    for name, run in (("mqtt", self.shell.run), ("read_models", self.models.run))
+                ]
+                try:
+                    yield
+                finally:
+                    for task in tasks:
+                        task.cancel()
+        finally:
+            await asyncio.to_thread(self.storage.close)
+
+    async def pings(self) -> dict[str, Ping]:
+        """How each service fares, by name."""
+        connected = self.shell.connected.is_set()
+        found = {
+            "storage": await self._ping_storage(),
+            "mqtt": Ping(connected, "connected" if connected else "the broker is away"),
+            "read_models": await self._ping_models(),
+        }
+        for name, health in self.supervisor.services.items():
+            found[name] = replace(found[name], crashes=health.crashes)
+        return found
+
+    async def _ping_storage(self) -> Ping:
+        try:
+            async with asyncio.timeout(PING_WITHIN_S):
+                await self.storage.write(lambda connection: connection.execute("SELECT 1").fetchone())
+        except (sqlite3.Error, StorageClosedError) as error:
+            return Ping(False, str(error))
+        except TimeoutError:
+            return Ping(False, f"no commit within {PING_WITHIN_S:.0f} s")
+        return Ping(True, "commits")
+
+    async def _ping_models(self) -> Ping:
+        try:
+            last = await self.storage.read(_last_row)
+        except (sqlite3.Error, StorageClosedError) as error:
+            return Ping(False, str(error))
+        health = self.supervisor.services.get("read_models")
+        behind = max(0, last - self.models.row)
+        return Ping(health is not None and health.running, f"{behind} events behind" if behind else "up to date")
+
+
+def _last_row(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(row), 0) FROM events").fetchone()[0])

@@ -1,0 +1,73 @@
+"""Serving the bridge on a port; what a person can mend is said in one sentence before anything starts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sqlite3
+from pathlib import Path
+
+import uvicorn
+
+from cloud_bridge.app import create_app
+from cloud_bridge.members import MembersFileError, read_members
+from cloud_bridge.settings import Settings
+from cloud_bridge.storage import open_writer
+from contracts.clock import Clock, SystemClock
+
+
+class CloudError(Exception):
+    """The bridge cannot start; the message says what a person can do."""
+
+
+def serve(settings: Settings, *, clock: Clock | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises CloudError when it cannot start."""
+    check_database(settings.database)
+    if settings.members_file is not None:
+        try:
+            read_members(settings.members_file)
+        except MembersFileError as error:
+            raise CloudError(f"members were not imported: {error}") from error
+    listener = listen(settings.host, settings.port)
+    try:
+        app = create_app(settings, clock=clock or SystemClock())
+    except ValueError as error:  # the address of the broker
+        listener.close()
+        raise CloudError(str(error)) from error
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on `host:port`. Raises CloudError."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CloudError(f"port {port} is in use: stop what listens there, or choose another port") from error
+        raise CloudError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+def check_database(path: Path) -> None:
+    """Make the database, or see that it can be written. Raises CloudError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = open_writer(path)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+        connection.close()
+    except (sqlite3.Error, OSError) as error:
+        raise CloudError(_sentence(path, error)) from error
+
+
+def _sentence(path: Path, error: sqlite3.Error | OSError) -> str:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+        return f"the disk is full: free some room for {path} and start again"
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        return f"{path} is no database of the bridge: move it away, or name another file"
+    if code == sqlite3.SQLITE_BUSY:
+        return f"{path} is in use by another bridge: stop it, or name another file"
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    return f"the database {path} cannot be written ({reason}): choose a folder that you may write to"

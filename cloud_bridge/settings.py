@@ -1,0 +1,20 @@
+"""What a bridge must be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`members_file` is imported at every start into `members_tenant`. Without `pages` only the API is served."""
+
+    database: Path
+    mqtt_url: str
+    host: str = "127.0.0.1"
+    port: int = 8300
+    members_file: Path | None = None
+    members_tenant: str = "demo"
+    title: str = "掌柜 Zhanggui"
+    pages: bool = True
