@@ -24,4 +24,4 @@ class LedgerInUseError(LedgerOpenError):
 
 
 class ForkRefusedError(ValueError):
-    """A fork at a sequence that is not among the retained ones."""
+    """A fork at a sequence that is not retained, or of a stream that is left already."""

@@ -128,10 +128,13 @@ class Ledger:
         while not await self._writer.call(lambda store: store.confirm(name, seq)):
             pass
 
-    async def fork(self, name: Lane, common: int, reason: str) -> None:
-        """Leave the stream after `common` for a new one. Raises ForkRefusedError, LedgerFullError."""
+    async def fork(self, name: Lane, common: int, reason: str, *, stream: str | None = None) -> None:
+        """Leave the stream after `common` for a new one; with `stream`, only if that is still the current one.
+
+        Raises ForkRefusedError, LedgerFullError.
+        """
         stamp = self._stamp()
-        await self._writer.call(lambda store: store.fork(name, common, reason, stamp))
+        await self._writer.call(lambda store: store.fork(name, common, reason, stamp, stream))
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file. May be called twice."""

@@ -230,21 +230,23 @@ class Store:
             raise _full(error) from error
         return target >= seq
 
-    def fork(self, name: Lane, common: int, reason: str, stamp: Stamp) -> None:
+    def fork(self, name: Lane, common: int, reason: str, stamp: Stamp, stream: str | None = None) -> None:
         """Leave the stream after `common`: a new stream that names its parent and holds the events after `common`
         again, each with its origin, and a `stream.forked`. One transaction. Raises ForkRefusedError, LedgerFullError.
         """
         old = self.lanes[name]
+        if stream not in (None, old.stream):
+            raise ForkRefusedError(f"{name}: {stream} is not the current stream")
         parent_hash = hash_at(self.connection, old, common)
         if parent_hash is None:
             raise ForkRefusedError(f"{name}: {common} is not retained ({old.freed.seq} to {old.tail.seq} are)")
         before = dict(self.lanes)
         try:
             self._begin()
-            stream = new_uuid()
-            root = Mark(0, root_hash(stream))
+            fresh = new_uuid()
+            root = Mark(0, root_hash(fresh))
             parent = Parent(stream=old.stream, common=common, hash=parent_hash.hex())
-            self._start_stream(LaneRow(name, stream, parent, root, root, 0), old, common)
+            self._start_stream(LaneRow(name, fresh, parent, root, root, 0), old, common)
             told = StreamForked(lane=name, parent=old.stream, common=common, reason=reason)
             lanes = dict(self.lanes)
             row = self._encode(lanes, told, "agent", stamp)

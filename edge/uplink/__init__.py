@@ -2,3 +2,8 @@
 
 `machine` decides, without I/O; `client` speaks MQTT; `clock_estimate` compares our time with the cloud's.
 """
+
+from edge.uplink.broker_url import BadUrlError
+from edge.uplink.client import Uplink
+
+__all__ = ["BadUrlError", "Uplink"]

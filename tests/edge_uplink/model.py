@@ -142,6 +142,7 @@ class Cloud:
 
     streams: dict[str, CloudStream] = field(default_factory=dict)
     lease: str = ""
+    window: int = 6
 
     def of(self, stream: str) -> CloudStream:
         return self.streams.setdefault(stream, CloudStream(root_hash(stream)))
@@ -159,7 +160,7 @@ class Cloud:
             hash_at_watermark=(cs.at(wm) or b"").hex(),
             hash_at_probe=at_probe.hex() if at_probe else None,
             active=self.lease == instance,
-            window=6,
+            window=self.window,
             t0=0,
             t1=0,
             t2=0,
@@ -171,7 +172,9 @@ class Cloud:
         if batch.start > wm + 1 or self._store(cs, batch):
             wm = len(cs.hashes)
             digest = cs.at(wm) or b""
-            return Ack(stream=batch.stream, nonce=batch.nonce, watermark=wm, hash_at_watermark=digest.hex(), window=6)
+            return Ack(
+                stream=batch.stream, nonce=batch.nonce, watermark=wm, hash_at_watermark=digest.hex(), window=self.window
+            )
         refusal = Refusal(first_seq=batch.first_seq, reason="diverged")
         return Ack(stream=batch.stream, nonce=batch.nonce, refused=refusal)
 

@@ -1,0 +1,335 @@
+"""The uplink over MQTT 5: connects, reconnects, hands messages to the lanes, keeps the store's presence, asks.
+
+Nothing here is trusted to deliver: the lanes' machines find out by hello and ack what arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections import Counter
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from contracts.backoff import Backoff
+from contracts.clock import Clock, unix_ms
+from contracts.envelope import ClockQuality
+from contracts.event_types import LANES, ClockEstimated, Lane
+from contracts.ids import check_id
+from contracts.messages import (
+    CONTENT_ENCODING,
+    MAX_MESSAGE_BYTES,
+    Ack,
+    BadMessageError,
+    Batch,
+    Hello,
+    HelloAnswer,
+    Message,
+    Presence,
+    Request,
+    Response,
+    decode_message,
+    encode_message,
+)
+from contracts.topics import StoreTopics
+from edge.ledger import LaneView, Ledger
+from edge.ports import LedgerFullError, Record, Transaction
+from edge.uplink.broker_url import BrokerUrl
+from edge.uplink.clock_estimate import ClockEstimator, Estimate, differs
+from edge.uplink.lane_runner import Answered, LaneRunner
+from edge.uplink.machine import PROGRESS_TIMEOUT_S
+from edge.uplink.requests import Requests
+
+HEARTBEAT_S = 30.0
+NETWORK_TIMEOUT_S = 10.0  # real seconds
+KEEPALIVE_S = 30
+MAX_QUEUED = 1000
+FAREWELL_S = 2.0
+_log = logging.getLogger("zhanggui.uplink")
+
+
+class NotConnectedError(OSError):
+    """There is no broker now."""
+
+
+class Uplink:
+    """The store's line to the cloud. `run` never returns by itself; every failure leads to another try.
+
+    `progress_timeout_s` and `heartbeat_s` are seconds of `clock` (store time); everything about the network itself
+    (connecting, publishing, pauses between tries, the ttl of questions) is real time.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        rng: Random,
+        url: str,
+        tenant: str,
+        store: str,
+        instance: str,
+        boot: str,
+        agent_version: str,
+        progress_timeout_s: float = PROGRESS_TIMEOUT_S,
+        heartbeat_s: float = HEARTBEAT_S,
+        reconnect_base_s: float = 1.0,
+        reconnect_cap_s: float = 30.0,
+    ) -> None:
+        """Raises BadUrlError or BadIdError."""
+        self._url = BrokerUrl.parse(url)
+        self._topics = StoreTopics(tenant, store)
+        self._instance = check_id(instance, "instance")
+        self._client_id = f"{store}.{instance}"
+        self._boot = check_id(boot, "boot")
+        self._agent_version = agent_version
+        self._ledger = ledger
+        self._clock = clock
+        self._heartbeat_s = heartbeat_s
+        self._backoff = Backoff(rng=rng, base_s=reconnect_base_s, cap_s=reconnect_cap_s)
+        self._counters: Counter[str] = Counter()
+        self._client: aiomqtt.Client | None = None
+        self._conn = 0
+        self._since_ms = 0
+        self._told_down = False
+        self._estimator = ClockEstimator()
+        self._told_clock: Estimate | None = None
+        self._requests = Requests(publish=self._publish_request, counters=self._counters)
+        self._lanes: dict[Lane, LaneRunner] = {
+            name: LaneRunner(
+                ledger=ledger,
+                lane=ledger.lane(name),
+                clock=clock,
+                rng=rng,
+                instance=instance,
+                publish=self._publish_lane,
+                on_answer=self._on_answer,
+                progress_timeout_s=progress_timeout_s,
+            )
+            for name in LANES
+        }
+
+    # -------------------------------------------------------------- what others use
+
+    async def run(self) -> None:
+        """Keep the line up until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._connection()
+            except* (aiomqtt.MqttError, OSError, TimeoutError) as group:
+                self._lost(str(_first(group)) or "timed out")
+            except* Exception as group:  # noqa: BLE001  # a supervisor's edge: one bad connection must not end the line
+                self._counters["internal_error"] += 1
+                _log.exception("the uplink failed", exc_info=group)
+            _heed_cancel()
+            await asyncio.sleep(self._backoff.down(loop.time()))
+
+    async def ask(self, method: str, args: Mapping[str, str | int | None], ttl_s: float) -> Response | None:
+        """Ask the cloud; None if no answer came within `ttl_s` real seconds or there is no connection."""
+        return await self._requests.ask(method, args, ttl_s)
+
+    @property
+    def online(self) -> bool:
+        """The broker is connected and the cloud has answered our hello."""
+        return self._client is not None and self._lanes["ledger"].machine.state in ("ready", "standby")
+
+    @property
+    def standby(self) -> bool:
+        """Another instance of this store is the active one."""
+        return self._lanes["ledger"].machine.state == "standby"
+
+    @property
+    def clock_quality(self) -> ClockQuality:
+        """What every event says of our clock."""
+        return self._ledger.clock_quality
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Everything that was dropped, refused or repeated, by name; a lane's with the lane before it."""
+        merged = dict(self._counters)
+        for name, runner in self._lanes.items():
+            merged.update({f"{name}_{what}": n for what, n in runner.counters.items()})
+        return merged
+
+    # -------------------------------------------------------------- one connection
+
+    async def _connection(self) -> None:
+        self._conn += 1
+        self._since_ms = unix_ms(self._clock.wall())
+        async with self._new_client() as client:
+            codes = await client.subscribe(self._topics.all_down, qos=1)
+            _heed_cancel()
+            if any(getattr(code, "is_failure", False) for code in codes):
+                raise aiomqtt.MqttError("the broker refused our subscription")
+            self._client = client
+            self._backoff.up(asyncio.get_running_loop().time())
+            self._counters["connected"] += 1
+            _log.info("connected to %s", self._url)
+            self._told_down = False
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._receive(client), name="uplink-receive")
+                    tasks.create_task(self._heartbeat(client), name="uplink-heartbeat")
+                    for name, runner in self._lanes.items():
+                        tasks.create_task(runner.run(), name=f"uplink-{name}")
+            except asyncio.CancelledError:  # a clean stop sends no last will, so it says farewell itself
+                with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                    async with asyncio.timeout(FAREWELL_S):
+                        await self._publish_presence(client, online=False)
+                raise
+            finally:
+                self._client = None
+
+    def _new_client(self) -> aiomqtt.Client:
+        counters = self._counters
+
+        class CountedQueue(asyncio.Queue[aiomqtt.Message]):
+            def put_nowait(self, item: aiomqtt.Message) -> None:
+                if self.full():
+                    counters["message_queue_full"] += 1
+                super().put_nowait(item)
+
+        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        connect.SessionExpiryInterval = 0
+        connect.MaximumPacketSize = MAX_MESSAGE_BYTES + 4096
+        payload, _ = encode_message(self._presence(online=False))
+        return aiomqtt.Client(
+            self._url.host,
+            self._url.port,
+            username=self._url.username,
+            password=self._url.password,
+            identifier=self._client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            properties=connect,
+            will=aiomqtt.Will(self._topics.presence, payload, qos=1, retain=True),
+            keepalive=KEEPALIVE_S,
+            timeout=NETWORK_TIMEOUT_S,
+            max_queued_incoming_messages=MAX_QUEUED,
+            queue_type=CountedQueue,
+            tls_context=ssl.create_default_context() if self._url.tls else None,
+        )
+
+    def _lost(self, why: str) -> None:
+        self._counters["disconnected"] += 1
+        if not self._told_down:
+            _log.warning("no connection to %s: %s; trying again", self._url, why)
+            self._told_down = True
+
+    # -------------------------------------------------------------- what comes in
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            try:
+                self._take(str(message.topic), message.payload)
+            except BadMessageError as error:
+                self._counters["message_malformed"] += 1
+                _log.debug("malformed message: %s", error)
+
+    def _take(self, topic: str, payload: bytes) -> None:
+        """One message of the cloud. Raises BadMessageError."""
+        kind, _, name = topic.removeprefix(f"{self._topics.base}/down/").partition("/")
+        if kind == "hello" and name in self._lanes:
+            self._lanes[name].offer(decode_message(payload, HelloAnswer))
+        elif kind == "ack" and name in self._lanes:
+            self._lanes[name].offer(decode_message(payload, Ack))
+        elif kind == "response":
+            self._requests.answered(decode_message(payload, Response))
+        elif kind in ("command", "twin"):
+            self._counters[f"{kind}_ignored"] += 1  # this version takes no orders from the cloud
+        else:
+            self._counters["message_unexpected"] += 1
+
+    # -------------------------------------------------------------- what goes out
+
+    async def _heartbeat(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._publish_presence(client, online=True)
+            await self._clock.sleep(self._heartbeat_s)
+            await self._note_clock()
+
+    def _presence(self, *, online: bool) -> Presence:
+        return Presence(
+            online=online,
+            boot=self._boot,
+            conn=self._conn,
+            instance=self._instance,
+            agent_version=self._agent_version,
+            since=self._since_ms,
+        )
+
+    async def _publish_presence(self, client: aiomqtt.Client, *, online: bool) -> None:
+        await _publish(client, self._topics.presence, self._presence(online=online), retain=True)
+
+    async def _publish_lane(self, lane: LaneView, message: Hello | Batch) -> None:
+        topic = self._topics.hello_up(lane.name) if isinstance(message, Hello) else self._topics.events(lane.name)
+        await _publish(self._connected_client(), topic, message)
+
+    async def _publish_request(self, method: str, request: Request) -> None:
+        try:
+            await _publish(self._connected_client(), self._topics.request(method), request)
+        except aiomqtt.MqttError as error:
+            raise NotConnectedError(str(error)) from error
+
+    def _connected_client(self) -> aiomqtt.Client:
+        if self._client is None:
+            raise NotConnectedError("no broker now")
+        return self._client
+
+    # -------------------------------------------------------------- time
+
+    async def _on_answer(self, heard: Answered) -> None:
+        fits = self._estimator.add(
+            sent_s=heard.sent_s, received_s=heard.received_s, t1_ms=heard.answer.t1, t2_ms=heard.answer.t2
+        )
+        if not fits:
+            self._counters["clock_sample_refused"] += 1
+        await self._note_clock()
+
+    async def _note_clock(self) -> None:
+        """Tell the ledger what our clock is worth; write it down when that has changed."""
+        now = self._estimator.estimate(now_s=self._clock.now_s(), wall_ms=self._clock.wall().timestamp() * 1000.0)
+        if now is None:
+            return
+        self._ledger.clock_quality = now.quality
+        if not differs(now, self._told_clock):
+            return
+        event = ClockEstimated(boot=self._boot, offset_ms=round(now.offset_ms, 1), rtt_ms=round(now.rtt_ms, 1))
+        try:
+            await self._ledger.commit(Transaction(records=[Record(event)]))
+        except LedgerFullError:
+            self._counters["clock_estimated_failed"] += 1
+            return
+        self._told_clock = now
+
+
+async def _publish(client: aiomqtt.Client, topic: str, message: Message, *, retain: bool = False) -> None:
+    payload, encoding = encode_message(message)
+    properties = None
+    if encoding:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties.UserProperty = (CONTENT_ENCODING, encoding)
+    await client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+    _heed_cancel()
+
+
+def _heed_cancel() -> None:
+    """Python 3.11 loses a cancellation that meets the end of a `wait_for` (in aiomqtt) or an error in a TaskGroup."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

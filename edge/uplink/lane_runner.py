@@ -1,0 +1,172 @@
+"""Carries out what one lane's machine decides: reads the ledger, publishes, frees, forks; one step after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import assert_never
+
+from msgspec import Raw
+
+from contracts.clock import Clock, unix_ms
+from contracts.ids import new_uuid
+from contracts.messages import Ack, Batch, Hello, HelloAnswer
+from edge.ledger import ForkRefusedError, LaneView, Ledger
+from edge.ports import LedgerFullError
+from edge.uplink.machine import Action, Alarm, Confirm, Fork, LaneMachine, SendBatch, SendHello
+
+MAX_INBOX = 256
+_log = logging.getLogger("zhanggui.uplink")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A believed hello: when we sent it and heard of it (seconds of our clock), and what the cloud said."""
+
+    sent_s: float
+    received_s: float
+    answer: HelloAnswer
+
+
+class LaneRunner:
+    """One lane of the uplink. `publish` takes a Hello or a Batch and returns once the broker has it."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        lane: LaneView,
+        clock: Clock,
+        rng: Random,
+        instance: str,
+        publish: Callable[[LaneView, Hello | Batch], Awaitable[None]],
+        on_answer: Callable[[Answered], Awaitable[None]],
+        progress_timeout_s: float,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self.machine = LaneMachine(
+            lane=lane, rng=rng, new_nonce=new_uuid, progress_timeout_s=progress_timeout_s, counters=self.counters
+        )
+        self._ledger = ledger
+        self._lane = lane
+        self._clock = clock
+        self._instance = instance
+        self._publish = publish
+        self._on_answer = on_answer
+        self._tick_s = progress_timeout_s / 10
+        self._inbox: deque[tuple[HelloAnswer | Ack, float]] = deque()
+        self._wake = asyncio.Event()
+        self._hello_sent_s = 0.0
+
+    def offer(self, message: HelloAnswer | Ack) -> None:
+        """Hand in a message of the cloud; dropped and counted when too many wait."""
+        if len(self._inbox) >= MAX_INBOX:
+            self.counters["inbox_full"] += 1
+            return
+        self._inbox.append((message, self._clock.now_s()))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Talk over one connection until cancelled."""
+        self._inbox.clear()
+        self._lane.watch(self._wake)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tick(), name=f"uplink-{self._lane.name}-tick")
+                await self._do(self.machine.connected(self._clock.now_s()))
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    await self._step()
+        finally:
+            self._lane.unwatch(self._wake)
+            self.machine.disconnected()
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(self._tick_s)
+            self._wake.set()
+
+    async def _step(self) -> None:
+        while self._inbox:
+            message, received_s = self._inbox.popleft()
+            if isinstance(message, HelloAnswer):
+                if self.machine.state in ("hello", "probe") and message.nonce == self.machine.nonce:
+                    await self._on_answer(Answered(self._hello_sent_s, received_s, message))
+                await self._do(self.machine.answered(message, self._clock.now_s()))
+            else:
+                await self._do(self.machine.acked(message, self._clock.now_s()))
+        await self._do(self.machine.grew())
+        await self._do(self.machine.tick(self._clock.now_s()))
+
+    async def _do(self, actions: Iterable[Action]) -> None:
+        """Each action is finished before the next input: the machine's belief and the ledger never run apart."""
+        todo = deque(actions)
+        while todo:
+            action = todo.popleft()
+            match action:
+                case SendHello():
+                    await self._send_hello(action)
+                case SendBatch():
+                    todo.extend(await self._send_batch(action))
+                case Confirm():
+                    await self._confirm(action.seq)
+                case Fork():
+                    todo.extend(await self._fork(action))
+                case Alarm():
+                    self.counters[f"alarm_{action.name}"] += 1
+                    _log.error("%s lane: %s: %s", self._lane.name, action.name, action.detail)
+                case _:
+                    assert_never(action)
+
+    async def _send_hello(self, action: SendHello) -> None:
+        self._hello_sent_s = self._clock.now_s()
+        await self._publish(
+            self._lane,
+            Hello(
+                stream=action.stream,
+                instance=self._instance,
+                nonce=action.nonce,
+                next_seq=action.next_seq,
+                tail_hash=action.tail_hash.hex(),
+                t0=unix_ms(self._clock.wall()),
+                parent=action.parent,
+                probe=action.probe,
+            ),
+        )
+
+    async def _send_batch(self, action: SendBatch) -> Iterable[Action]:
+        part = await self._lane.read(action.after_seq, action.max_events, action.max_bytes)
+        if part.events or part.gap:
+            await self._publish(
+                self._lane,
+                Batch(
+                    stream=part.stream,
+                    nonce=action.nonce,
+                    first_seq=part.first_seq,
+                    prev_hash=part.prev_hash.hex(),
+                    events=[Raw(raw) for raw in part.events],
+                    last_hash=part.last_hash.hex(),
+                    gap=part.gap,
+                ),
+            )
+            self.counters["batches"] += 1
+            self.counters["events"] += len(part.events)
+        return self.machine.sent(action.nonce, part.last_seq, self._clock.now_s())
+
+    async def _confirm(self, seq: int) -> None:
+        try:
+            await self._ledger.confirm(self._lane.name, seq)
+        except LedgerFullError:  # it stays retained; the next ack or hello frees it
+            self.counters["confirm_failed"] += 1
+
+    async def _fork(self, action: Fork) -> Iterable[Action]:
+        try:
+            await self._ledger.fork(self._lane.name, action.common, action.reason, stream=self._lane.stream)
+        except (LedgerFullError, ForkRefusedError):
+            return self.machine.fork_failed(self._clock.now_s())
+        return self.machine.forked(self._clock.now_s())
