@@ -2,3 +2,11 @@
 
 `core/` is the pure machine; the shells beside it give it doors, scales, people, money, time and a ledger.
 """
+
+from edge.sessions.payment import PendedBasket
+from edge.sessions.policy import Policy, load_policy
+from edge.sessions.runner import CabinetRunner, RequestResult
+from edge.sessions.snapshot import CabinetSnapshot
+from edge.sessions.staff_desk import StaffDesk
+
+__all__ = ["CabinetRunner", "CabinetSnapshot", "PendedBasket", "Policy", "RequestResult", "StaffDesk", "load_policy"]

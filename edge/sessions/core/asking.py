@@ -168,6 +168,5 @@ def decide(
             },
             policy_version=house.policy.version,
             staff_id=facts.release.staff_id if facts.release else "",
-        ),
-        house.spec.cabinet,
+        )
     )

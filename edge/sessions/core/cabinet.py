@@ -48,7 +48,7 @@ class CabinetMachine:
     def step(self, memory: Memory, given: Input, facts: Facts, now_s: float) -> Step:
         """What this input does. The caller commits the transaction first, then takes the memory, then does the
         effects; if the commit fails, the step has not happened."""
-        house, d = House(self.spec, self.policy), Draft(memory, facts, now_s)
+        house, d = House(self.spec, self.policy), Draft(memory, facts, now_s, self.spec.cabinet)
         match given:
             case Start():
                 recovery.recover(house, d)
@@ -88,7 +88,7 @@ class CabinetMachine:
 
     def may_encode(self, memory: Memory, facts: Facts, now_s: float) -> tuple[str, ...]:
         """g3: ids of the rules that stand against writing the frame in this very block. Empty: write it."""
-        return asking.may_encode(House(self.spec, self.policy), Draft(memory, facts, now_s))
+        return asking.may_encode(House(self.spec, self.policy), Draft(memory, facts, now_s, self.spec.cabinet))
 
     def shut(self, memory: Memory, target: str) -> Memory:
         """A revoke in memory alone: at once, even while the disk is full. The `Revoke` step makes it durable."""
@@ -131,7 +131,7 @@ class CabinetMachine:
             key = f"{self.spec.cabinet}|{target}"
             if key not in d.kind("revoke"):
                 d.flag("revoke", key)
-                d.say(self._word(target, "revoked", ""), self.spec.cabinet)
+                d.say(self._word(target, "revoked", ""))
 
     def _lift(self, d: Draft, given: Lift) -> None:
         if given.staff_id not in (d.facts.on_duty or ()):
@@ -141,7 +141,7 @@ class CabinetMachine:
         else:
             d.revoked -= {given.target}
             d.kind("revoke").pop(f"{self.spec.cabinet}|{given.target}", None)
-            d.say(self._word(given.target, "lifted", given.staff_id), self.spec.cabinet)
+            d.say(self._word(given.target, "lifted", given.staff_id))
 
     def _word(self, target: str, outcome: str, staff_id: str) -> GateDecision:
         return GateDecision(
@@ -164,7 +164,4 @@ class CabinetMachine:
         d.kind("book")[given.shelf] = Book(g=book.g, epoch=book.epoch, units={**book.units, **given.units})
         d.kind("count_due").pop(place.compartment, None)
         for sku, units in given.units.items():
-            d.say(
-                InventoryCounted(shelf=given.shelf, sku=sku, units=units, reason="count", staff_id=given.staff_id),
-                given.shelf,
-            )
+            d.say(InventoryCounted(shelf=given.shelf, sku=sku, units=units, reason="count", staff_id=given.staff_id))

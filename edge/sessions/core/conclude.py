@@ -124,8 +124,7 @@ def write(house: House, d: Draft, finding: Finding, weights: Mapping[str, Weight
                 proposal=finding.lines,
                 candidates=finding.candidates,
                 blind=slot.blind,
-            ),
-            session.id,
+            )
         )
     else:
         d.say(
@@ -134,8 +133,7 @@ def write(house: House, d: Draft, finding: Finding, weights: Mapping[str, Weight
                 lines=finding.lines if session.sale else (),
                 shelves=deltas,
                 blind=slot.blind,
-            ),
-            session.id,
+            )
         )
     if finding.conclusion == "settled":
         _move_stock(d, session, finding.lines)
@@ -170,8 +168,7 @@ def _move_stock(d: Draft, session: Session, lines: tuple[Line, ...]) -> None:
         d.say(
             CabinetStockChanged(
                 shelf=line.shelf, sku=line.sku, delta_units=sign * line.qty, evidence="weight", session=session.id
-            ),
-            line.shelf,
+            )
         )
 
 
@@ -182,7 +179,7 @@ def _next_with_money(house: House, d: Draft, session: Session, finding: Finding)
     elif finding.conclusion == "settled":
         amount_fen = total_fen(finding.lines)
         d.session(session.id, money="capture", amount_fen=amount_fen)
-        d.say(PaymentRequested(session=session.id, kind="capture", key=session.id, amount_fen=amount_fen), session.id)
+        d.say(PaymentRequested(session=session.id, kind="capture", key=session.id, amount_fen=amount_fen))
         quota: Quota | None = d.kind("quota").get(session.id)
         if quota is not None and is_tobacco(house, session):
             taken = sum(line.qty for line in finding.lines)

@@ -41,6 +41,7 @@ class Draft:
     old: Memory
     facts: Facts
     now_s: float
+    cabinet: str = ""
     records: list[Record] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     answer: str = ""
@@ -95,9 +96,9 @@ class Draft:
 
     # -------------------------------------------------------------- words
 
-    def say(self, data: EventData, device: str = "agent") -> None:
-        """Append one event."""
-        self.records.append(Record(data=data, device=device))
+    def say(self, data: EventData) -> None:
+        """Append one event of this cabinet."""
+        self.records.append(Record(data=data, device=self.cabinet))
 
     def do(self, effect: Effect) -> None:
         """Do this after the commit."""
@@ -105,7 +106,7 @@ class Draft:
 
     def end(self, session: str, outcome: Any, reason: str = "", lines: tuple[Line, ...] = ()) -> None:
         """The one end of a session."""
-        self.say(CabinetSessionEnded(session=session, outcome=outcome, reason=reason), session)
+        self.say(CabinetSessionEnded(session=session, outcome=outcome, reason=reason))
         del self._kinds["session"][session]
         self.do(Ended(session, outcome, lines))
 

@@ -28,7 +28,7 @@ def want(session: Session) -> Want:
 def void(d: Draft, session: str, reason: str = "") -> None:
     """`void?`: the hold goes back, whatever it takes."""
     d.session(session, money="void", reason=reason)
-    d.say(PaymentRequested(session=session, kind="void", key=session, amount_fen=0), session)
+    d.say(PaymentRequested(session=session, kind="void", key=session, amount_fen=0))
 
 
 def answer(d: Draft, given: Answer) -> None:
@@ -39,17 +39,14 @@ def answer(d: Draft, given: Answer) -> None:
     elif given.asked == "authorise":
         _authorised(d, session, given.answer)
     elif given.asked == "void" and session.money == "void" and given.answer in ("voided", "declined"):
-        d.say(PaymentVoided(session=session.id, key=session.id), session.id)
+        d.say(PaymentVoided(session=session.id, key=session.id))
         d.end(session.id, _outcome_of_void(session), session.reason)
     elif given.asked == "capture" and session.money == "capture" and given.answer == "captured":
-        d.say(PaymentCaptured(session=session.id, key=session.id, amount_fen=session.amount_fen), session.id)
+        d.say(PaymentCaptured(session=session.id, key=session.id, amount_fen=session.amount_fen))
         charged = "review_charged" if session.staff_id else "settled"
         d.end(session.id, charged, session.reason, session.proposal)
     elif given.asked == "capture" and session.money == "capture" and given.answer in ("voided", "declined"):
-        d.say(
-            PaymentFailed(session=session.id, key=session.id, code="hold_gone", amount_fen=session.amount_fen),
-            session.id,
-        )
+        d.say(PaymentFailed(session=session.id, key=session.id, code="hold_gone", amount_fen=session.amount_fen))
         d.end(session.id, "settled_unpaid", "hold_gone", session.proposal)
     else:
         d.answer = "stale"
@@ -61,10 +58,10 @@ def _authorised(d: Draft, session: Session, word: str) -> None:
         d.answer = "stale"
     elif word == "held":
         d.session(session.id, held=True)
-        d.say(PaymentAuthorised(session=session.id, key=session.id, amount_fen=session.hold_fen), session.id)
+        d.say(PaymentAuthorised(session=session.id, key=session.id, amount_fen=session.hold_fen))
         d.go("held")
     else:
-        d.say(PaymentFailed(session=session.id, key=session.id, code=word, amount_fen=session.hold_fen), session.id)
+        d.say(PaymentFailed(session=session.id, key=session.id, code=word, amount_fen=session.hold_fen))
         d.kind("quota").pop(session.id, None)
         d.slot = None
         d.end(session.id, "declined", word)
@@ -98,18 +95,16 @@ def decide(d: Draft, asked: Decide) -> None:
         d.say(
             CabinetSettlementResolved(
                 session=session.id, lines=session.proposal, shelves=(), decided_by="staff", staff_id=asked.staff_id
-            ),
-            session.id,
+            )
         )
         for line in session.proposal:
             move_units(d, line.shelf, {line.sku: -line.qty})
             d.say(
                 CabinetStockChanged(
                     shelf=line.shelf, sku=line.sku, delta_units=-line.qty, evidence="staff", session=session.id
-                ),
-                line.shelf,
+                )
             )
-        d.say(PaymentRequested(session=session.id, kind="capture", key=session.id, amount_fen=amount_fen), session.id)
+        d.say(PaymentRequested(session=session.id, kind="capture", key=session.id, amount_fen=amount_fen))
 
 
 def expire(d: Draft, review_s: float) -> None:

@@ -64,8 +64,7 @@ def reply(house: House, d: Draft, given: Reply) -> None:
             intent=slot.intent,
             result="opened" if result == "opened" else "refused" if result == "refused" else "no_reply",
             latency_ms=given.latency_ms,
-        ),
-        house.spec.cabinet,
+        )
     )
     d.go("wait" if result == "opened" else "verify")
 
@@ -119,7 +118,7 @@ def _verify(house: House, d: Draft, slot: Slot, seen: View, session: Session) ->
 
 def _opened(d: Draft, slot: Slot, session: Session) -> None:
     d.session(session.id, door_opened=True)
-    d.say(CabinetDoorOpened(compartment=slot.compartment, session=session.id, blind=slot.blind), slot.compartment)
+    d.say(CabinetDoorOpened(compartment=slot.compartment, session=session.id, blind=slot.blind))
     d.go("open", door_seen=True, opened_s=d.now_s, warned=False)
 
 
@@ -129,15 +128,12 @@ def _open(house: House, d: Draft, slot: Slot, seen: View, session: Session) -> N
     longest_s = limits.open_max_tobacco if is_tobacco(house, session) else limits.open_max
     if seen.open is False and seen.fresh:
         d.session(session.id, door_closed=True)
-        d.say(
-            CabinetDoorClosed(compartment=slot.compartment, session=session.id, open_s=open_s, blind=slot.blind),
-            slot.compartment,
-        )
+        d.say(CabinetDoorClosed(compartment=slot.compartment, session=session.id, open_s=open_s, blind=slot.blind))
         d.go("weigh")
     elif open_s >= longest_s:
         conclude.review_unknown(house, d, "held_open")
     elif open_s >= limits.open_warn and not slot.warned:
-        d.say(CabinetDoorHeldOpen(compartment=slot.compartment, session=session.id, open_s=open_s), slot.compartment)
+        d.say(CabinetDoorHeldOpen(compartment=slot.compartment, session=session.id, open_s=open_s))
         d.slot = replace(slot, warned=True)
         d.do(Alarm("door_held_open", slot.compartment))
 

@@ -82,6 +82,7 @@ class Incident(Stored, frozen=True, kw_only=True):
 class Quota(Stored, frozen=True, kw_only=True):
     """Units that a person has reserved or bought on one day. `person`: the pseudonym of the day."""
 
+    cabinet: str
     person: str
     day: str
     units: int

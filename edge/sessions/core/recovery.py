@@ -37,7 +37,7 @@ def _take_up(house: House, d: Draft, session: Session) -> None:
     if not last.result:
         done = msgspec.structs.replace(last, result="unknown")
         session = d.session(session.id, intents=(*session.intents[:-1], done))
-        d.say(CabinetUnlockCompleted(session=session.id, intent=last.id, result="unknown"), house.spec.cabinet)
+        d.say(CabinetUnlockCompleted(session=session.id, intent=last.id, result="unknown"))
     if session.compartment not in house.spec.compartments:  # the cabinet was rebuilt meanwhile
         d.session(session.id, conclusion="review", review_reason="no_such_compartment")
         d.say(CabinetSettlementNeedsReview(session=session.id, reason="no_such_compartment", shelves=(), blind=True))

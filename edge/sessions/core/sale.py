@@ -116,8 +116,7 @@ def _deny(house: House, d: Draft, asked: Request, reason: str, failed: tuple[str
             reason=reason,
             session=asked.session,
             rule_ids=failed,
-        ),
-        house.spec.cabinet,
+        )
     )
     if failed:
         d.say(
@@ -128,8 +127,7 @@ def _deny(house: House, d: Draft, asked: Request, reason: str, failed: tuple[str
                 failed=failed,
                 inputs={"compartment": asked.compartment},
                 policy_version=house.policy.version,
-            ),
-            house.spec.cabinet,
+            )
         )
 
 
@@ -140,14 +138,11 @@ def prove(house: House, d: Draft, proof: Prove) -> None:
         d.answer = "no_session"
     elif proof.passed:
         d.keep(age=AgeProof(proof.session, d.now_s, proof.person_day_key))
-        d.say(AgeCheckPassed(session=proof.session, method=proof.method, min_age=MIN_AGE), house.spec.cabinet)
+        d.say(AgeCheckPassed(session=proof.session, method=proof.method, min_age=MIN_AGE))
     else:
         d.answer = "not_adult"
         d.keep(age=None)
-        d.say(
-            AgeCheckFailed(session=proof.session, method=proof.method, min_age=MIN_AGE, reason="not_adult"),
-            house.spec.cabinet,
-        )
+        d.say(AgeCheckFailed(session=proof.session, method=proof.method, min_age=MIN_AGE, reason="not_adult"))
 
 
 def give(house: House, d: Draft, given: Give) -> None:
@@ -181,6 +176,7 @@ def _leave_asked(house: House, d: Draft) -> None:
         decide(house, d, "g1", "allowed")
         if slot.age is not None and slot.age.person_day_key and d.facts.wall is not None:
             d.kind("quota")[session.id] = Quota(
+                cabinet=house.spec.cabinet,
                 person=slot.age.person_day_key,
                 day=house.policy.hours.local(d.facts.wall).date().isoformat(),
                 units=units(session.declared),
@@ -190,7 +186,7 @@ def _leave_asked(house: House, d: Draft) -> None:
         return
     amount_fen = total_fen(session.declared) if session.mode == "staff_release" else house.policy.sale.hold_fen
     d.session(session.id, pay_asked=True, hold_fen=amount_fen)
-    d.say(PaymentRequested(session=session.id, kind="authorise", key=session.id, amount_fen=amount_fen), session.id)
+    d.say(PaymentRequested(session=session.id, kind="authorise", key=session.id, amount_fen=amount_fen))
     d.go("paying")
     d.do(Authorise(session.id, amount_fen))
 
@@ -302,8 +298,7 @@ def intend(house: House, d: Draft) -> None:
             policy_version=house.policy.version,
             release=intent.release,
             staff_id=slot.release.staff_id if slot.release else "",
-        ),
-        house.spec.cabinet,
+        )
     )
     d.go("intent", attempt=attempt, intent=intent.id, doubt=())
     d.do(Unlock(session.id, intent.id, session.compartment))
@@ -316,7 +311,7 @@ def not_sent(house: House, d: Draft, failed: tuple[str, ...]) -> None:
     session = d.sessions[slot.session]
     done = msgspec.structs.replace(session.intents[-1], result="not_sent")
     d.session(session.id, intents=(*session.intents[:-1], done))
-    d.say(CabinetUnlockCompleted(session=session.id, intent=slot.intent, result="not_sent"), house.spec.cabinet)
+    d.say(CabinetUnlockCompleted(session=session.id, intent=slot.intent, result="not_sent"))
     if is_tobacco(house, session) or failed:
         decide(house, d, "g3", "denied", failed or ("queue",))
     if slot.attempt == 1:

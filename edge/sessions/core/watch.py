@@ -54,8 +54,7 @@ def _forced(d: Draft, compartment: str) -> None:
             compartment=compartment,
             hint="late_pulse" if compartment in d.unfenced and recent else "recent_pulse" if recent else "",
             last_pulse_s=since_s if recent else None,
-        ),
-        compartment,
+        )
     )
     d.incident(compartment, forced=True)
     d.do(Alarm("door_forced", compartment))
@@ -69,7 +68,7 @@ def _first_books(d: Draft, shelves: tuple[ShelfSpec, ...], weights: Mapping[str,
         now = weights[shelf.shelf]
         d.kind("book")[shelf.shelf] = Book(g=now.g, epoch=now.epoch, units=dict(shelf.stock))
         for sku, units in shelf.stock.items():
-            d.say(InventoryCounted(shelf=shelf.shelf, sku=sku, units=units, reason="first start"), shelf.shelf)
+            d.say(InventoryCounted(shelf=shelf.shelf, sku=sku, units=units, reason="first start"))
 
 
 def _unexplained(d: Draft, place: CompartmentSpec, incident: Incident | None, weights: Mapping[str, Weight]) -> None:
@@ -84,10 +83,7 @@ def _unexplained(d: Draft, place: CompartmentSpec, incident: Incident | None, we
         deltas.append(ShelfDelta(shelf=shelf.shelf, delta_g=delta_g, book_g=now.g, epoch=now.epoch))
     forced = incident is not None and incident.forced
     reason = "scale_restarted" if restarted else "blocked" if lost else "forced" if forced else "unclaimed"
-    d.say(
-        CabinetStockUnexplained(compartment=place.compartment, shelves=tuple(deltas), reason=reason),
-        place.compartment,
-    )
+    d.say(CabinetStockUnexplained(compartment=place.compartment, shelves=tuple(deltas), reason=reason))
     d.kind("incident").pop(place.compartment, None)
     if lost:
         d.flag("count_due", place.compartment)

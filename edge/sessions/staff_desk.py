@@ -1,0 +1,163 @@
+"""The staff of one store: signs in and out, beats and lapses, with their events. One for all cabinets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from contracts.clock import Clock
+from contracts.event_types import EventData, StaffPresenceLost, StaffSignedIn, StaffSignedOut
+from edge.config import ConfigError, StaffConfig
+from edge.ports import LedgerFullError, LedgerPort, Record, Transaction
+from edge.sessions.core import staff
+from edge.sessions.core.staff import Roster
+from edge.sessions.pins import check_pin, well_formed
+from edge.sessions.policy import Policy
+
+MAX_WAITING = 64
+TICK_S = 1.0
+log = logging.getLogger("zhanggui.sessions")
+
+
+@dataclass(frozen=True, slots=True)
+class StaffPerson:
+    """One person as the pages show them."""
+
+    staff_id: str
+    name: str
+    manager: bool
+    on_duty: bool
+    beat_age_s: float | None
+
+
+class StaffDesk:
+    """Presence lives in memory and dies with the boot; what closes acts at once, what opens is durable first."""
+
+    def __init__(self, *, staff: Sequence[StaffConfig], policy: Policy, ledger: LedgerPort, clock: Clock) -> None:
+        for person in staff:
+            if not well_formed(person.pin_hash):
+                raise ConfigError(f"staff.{person.id}.pin_hash: not a hash; make one with: zhanggui edge hash-pin")
+        self._people = {p.id: p for p in staff}
+        self._policy, self._ledger, self._clock = policy, ledger, clock
+        self._roster = Roster()
+        self._waiting: deque[EventData] = deque(maxlen=MAX_WAITING)
+        self._listeners: list[Callable[[], None]] = []
+        self._checking = asyncio.Semaphore(1)  # a hash costs a core; one at a time
+        self.dropped_events = 0
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever somebody comes or goes."""
+        self._listeners.append(changed)
+
+    # -------------------------------------------------------------- who is here
+
+    def on_duty(self) -> Mapping[str, float]:
+        """Everyone present by heartbeat, and since when."""
+        return staff.on_duty(self._roster, self._policy, self._clock.now_s())
+
+    def adults(self) -> frozenset[str]:
+        """Staff whose age a document has proven."""
+        return frozenset(p.id for p in self._people.values() if p.adult_verified)
+
+    def is_manager(self, staff_id: str) -> bool:
+        person = self._people.get(staff_id)
+        return person is not None and person.manager
+
+    def people(self) -> tuple[StaffPerson, ...]:
+        """All staff, for the pages."""
+        now_s, here = self._clock.now_s(), self.on_duty()
+        beats = {k: now_s - d.beat_s for k, d in self._roster.on.items()}
+        return tuple(
+            StaffPerson(p.id, p.name, p.manager, p.id in here, beats.get(p.id) if p.id in here else None)
+            for p in self._people.values()
+        )
+
+    # -------------------------------------------------------------- comings and goings
+
+    async def confirm(self, staff_id: str, pin: str) -> str:
+        """Check a PIN; why not, or empty."""
+        person = self._people.get(staff_id)
+        if person is None:
+            return "wrong_pin"
+        async with self._checking:
+            if staff.locked_out(self._roster, staff_id, self._clock.now_s()):
+                return "locked_out"
+            right = await asyncio.to_thread(check_pin, pin, person.pin_hash)
+            now_s = self._clock.now_s()
+            self._roster = staff.pin_checked(self._roster, self._policy, staff_id, now_s, right=right)
+        if not right and staff.locked_out(self._roster, staff_id, now_s):
+            log.warning("staff %s is locked out after wrong PINs", staff_id)
+        return "" if right else "wrong_pin"
+
+    async def sign_in(self, staff_id: str, pin: str, terminal: str) -> str:
+        """Come on duty; why not, or empty. Durable before it counts."""
+        if why := await self.confirm(staff_id, pin):
+            return why
+        event = StaffSignedIn(staff_id=staff_id, method="pin", terminal=terminal)
+        try:
+            await self._ledger.commit(Transaction(records=(Record(event, terminal or "desk"),)))
+        except LedgerFullError:
+            return "ledger_full"
+        self._roster = staff.sign_in(self._roster, staff_id, terminal, self._clock.now_s())
+        self._tell()
+        return ""
+
+    async def sign_out(self, staff_id: str) -> bool:
+        """Go off duty, at once."""
+        duty = self._roster.on.get(staff_id)
+        if duty is None:
+            return False
+        self._roster = staff.sign_out(self._roster, staff_id)
+        self._say(StaffSignedOut(staff_id=staff_id, terminal=duty.terminal))
+        self._tell()
+        await self._flush()
+        return True
+
+    def beat(self, staff_id: str) -> bool:
+        """A sign of life; False if the person is not on duty."""
+        self._roster = staff.beat(self._roster, self._policy, staff_id, self._clock.now_s())
+        return staff_id in self.on_duty()
+
+    async def lapse(self) -> None:
+        """Take everyone off the roster whose heartbeat is too old."""
+        now_s = self._clock.now_s()
+        gone = staff.lapsed(self._roster, self._policy, now_s)
+        for staff_id, duty in gone.items():
+            self._roster = staff.sign_out(self._roster, staff_id)
+            self._say(
+                StaffPresenceLost(staff_id=staff_id, terminal=duty.terminal, last_seen_s=round(now_s - duty.beat_s, 1))
+            )
+        if gone:
+            self._tell()
+        await self._flush()
+
+    async def run(self) -> None:
+        """Watch the heartbeats until cancelled."""
+        while True:
+            await self._clock.sleep(TICK_S)
+            await self.lapse()
+
+    # -------------------------------------------------------------- inside
+
+    def _tell(self) -> None:
+        for changed in self._listeners:
+            changed()
+
+    def _say(self, event: EventData) -> None:
+        if len(self._waiting) == MAX_WAITING:
+            self.dropped_events += 1
+        self._waiting.append(event)
+
+    async def _flush(self) -> None:
+        """What has happened is appended as soon as the ledger takes it."""
+        while self._waiting:
+            event = self._waiting[0]
+            try:
+                await self._ledger.commit(Transaction(records=(Record(event, "desk"),)))
+            except LedgerFullError:
+                return
+            if self._waiting and self._waiting[0] is event:
+                self._waiting.popleft()
