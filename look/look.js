@@ -31,7 +31,10 @@
     const link = event.target.closest("a[data-zg-soft]");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0 && window.emitEvent) {
       event.preventDefault();
-      history.pushState({}, "", link.href);
+      const url = new URL(link.href);
+      const lang = new URLSearchParams(location.search).get("lang");
+      if (lang) url.searchParams.set("lang", lang);
+      history.pushState({}, "", url);
       refill();
       emitEvent("zg_soft", location.search);
     }

@@ -60,7 +60,13 @@ def slot(of: StockSlot, lang: Lang) -> Markup:
         "div",
         tag("span", of.name, class_="zg-slot-name"),
         tag("span", money_text(of.price_fen), class_="zg-slot-price"),
-        tag("span", icon(STATE_ICON[state]), f"{of.units}/{of.capacity} ", word, class_="zg-slot-word"),
+        tag(
+            "span",
+            tag("span", icon(STATE_ICON[state]), f"{of.units}/{of.capacity}"),
+            " ",
+            tag("span", word),
+            class_="zg-slot-word",
+        ),
         class_="zg-slot-label",
     )
     title = f"{sentence} · {money_text(of.price_fen)}"

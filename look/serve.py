@@ -30,6 +30,7 @@ def serve_pages(app: FastAPI, *, storage_secret: str | None = None) -> None:
     """
     page_app.middleware_stack = None
     page_app.user_middleware.clear()
+    page_app.config.quasar_config["loadingBar"]["skipHijack"] = True  # no bar that flickers with every poll
     ui.run_with(
         app,
         root=_not_found,

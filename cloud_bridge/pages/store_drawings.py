@@ -124,7 +124,7 @@ def visitors(bars: Sequence[VisitorBar], *, now_ms: int, lang: Lang) -> Markup:
         label_head=t("store.visitors.interval", lang),
         lang=lang,
     )
-    return card(t("store.visitors", lang), chart)
+    return card(t("store.visitors", lang), chart, aside=tag("span", sentence, class_="zg-soft"))
 
 
 def _shelf(view: ShelfView, lang: Lang) -> Markup:

@@ -31,17 +31,17 @@ STREETS = (
     ("滨江", "Riverside"),
 )
 GOODS = {
-    "cola": ("可口可乐 330ml", "Cola 330 ml", 350, "drink"),
+    "cola": ("可乐 330ml", "Cola 330 ml", 350, "drink"),
     "tea": ("冰红茶", "Iced Tea", 400, "drink"),
-    "water": ("农夫山泉", "Spring Water", 200, "drink"),
+    "water": ("山泉水", "Spring Water", 200, "drink"),
     "juice": ("橙汁", "Orange Juice", 650, "drink"),
     "crisps": ("薯片", "Crisps", 700, "snack"),
     "nuts": ("坚果", "Mixed Nuts", 1280, "snack"),
     "choc": ("巧克力", "Chocolate Bar", 550, "snack"),
     "gum": ("口香糖", "Chewing Gum", 300, "snack"),
-    "leaf-a": ("云烟 软", "Leaf A Soft", 2300, "tobacco"),
-    "leaf-b": ("玉溪 硬", "Leaf B Hard", 2600, "tobacco"),
-    "leaf-c": ("利群 新版", "Leaf C New", 1800, "tobacco"),
+    "leaf-a": ("甲牌 软", "Leaf A Soft", 2300, "tobacco"),
+    "leaf-b": ("乙牌 硬", "Leaf B Hard", 2600, "tobacco"),
+    "leaf-c": ("丙牌 新", "Leaf C New", 1800, "tobacco"),
 }
 
 
@@ -142,7 +142,7 @@ def make_events(now_ms: int) -> tuple[EventView, ...]:
     said = (
         (
             "ok",
-            "零食饮料柜 A1 · 可口可乐 ×1 售予会员 …73 · ¥3.50",
+            "零食饮料柜 A1 · 可乐 ×1 售予会员 …73 · ¥3.50",
             "Snack cabinet A1 · cola ×1 sold to member …73 · ¥3.50",
         ),
         ("info", "零食饮料柜 A 的门打开", "Door A of the snack cabinet opened"),
