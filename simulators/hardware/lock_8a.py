@@ -16,7 +16,9 @@ DO_OPEN, DO_QUERY = 0x11, 0x33
 SHORT, BROKEN = 0x11, 0x00  # what a status byte says of the feedback contact
 FRAME_BYTES = 5
 CHANNELS = 24
-HOLD_OFF_S = 0.5  # real; the coil has to cool and its capacitor to charge
+# Real; the coil has to cool and its capacitor to charge. A host keeps 0.5 s between its writes, and a busy machine may
+# deliver the first of them later than the second.
+HOLD_OFF_S = 0.45
 
 Polarity = Literal["locked_short", "open_short"]
 

@@ -78,9 +78,9 @@ def test_golden_replies(polarity: Polarity, doors_open: bool, frame: str, reply:
 def test_a_refusal_in_hold_off_is_the_command_itself_and_fires_nothing() -> None:
     line, wall = bus()
     ask(line, "8A 01 01 11 9B", 100.0)
-    assert ask(line, "8A 01 02 11 98", 100.499) == "8A 01 02 11 98"
+    assert ask(line, "8A 01 02 11 98", 100.449) == "8A 01 02 11 98"
     assert wall.pulses == [("one", 1)]
-    assert ask(line, "8A 01 02 11 98", 100.5) == "8A 01 02 00 89"
+    assert ask(line, "8A 01 02 11 98", 100.451) == "8A 01 02 00 89"
     assert wall.pulses == [("one", 1), ("one", 2)]
 
 
