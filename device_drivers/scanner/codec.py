@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from device_drivers.faults import OnFault
+
 MAX_TEXT_BYTES = 512
 DUPLICATE_S = 2.0
 
@@ -13,11 +15,12 @@ class LineDecoder:
     unprintable texts are dropped whole and counted. Never holds more than 512 bytes and a suffix.
     """
 
-    def __init__(self, suffix: bytes | None = None) -> None:
+    def __init__(self, on_fault: OnFault, suffix: bytes | None = None) -> None:
         if suffix == b"":
             raise ValueError("suffix: must not be empty")
         self.too_long = 0
         self.unprintable = 0
+        self._on_fault = on_fault
         self._suffix = suffix
         self._buffer = bytearray()
         self._skipping = False  # inside a text that is too long
@@ -37,7 +40,7 @@ class LineDecoder:
         if self._skipping:
             del self._buffer[: len(self._buffer) - keep]
         elif len(self._buffer) > MAX_TEXT_BYTES + keep:
-            self.too_long += 1
+            self._drop_long()
             self._skipping = True
             del self._buffer[: len(self._buffer) - keep]
         return texts
@@ -54,17 +57,21 @@ class LineDecoder:
 
     def _text(self, line: bytes) -> str | None:
         if len(line) > MAX_TEXT_BYTES:
-            self.too_long += 1
+            self._drop_long()
             return None
         try:
             text = line.decode("utf-8").strip(" ")
         except UnicodeDecodeError:
+            text = None
+        if text is None or not text.isprintable():
             self.unprintable += 1
-            return None
-        if not text.isprintable():
-            self.unprintable += 1
+            self._on_fault("framing", "an unprintable text")
             return None
         return text
+
+    def _drop_long(self) -> None:
+        self.too_long += 1
+        self._on_fault("framing", f"a text of more than {MAX_TEXT_BYTES} bytes")
 
 
 class DuplicateFilter:

@@ -11,6 +11,7 @@ from contracts.clock import Clock
 from device_drivers.bus import Link
 from device_drivers.capabilities import CodeScanned
 from device_drivers.errors import MisconfiguredError, UnavailableError
+from device_drivers.faults import OnFault
 from device_drivers.scanner.codec import DuplicateFilter, LineDecoder
 
 MAX_WAITING_CODES = 16  # beyond it the oldest is dropped
@@ -22,6 +23,8 @@ _log = logging.getLogger("zhanggui.device_drivers")
 class SerialScanner:
     """Implements `CodeReader`. `run` owns the port; `next_code` hands out what was read, oldest first.
 
+    `on_fault` hears of bytes that make no text; `counters` tell of every code that was dropped.
+
     A code may name a person: no text is ever logged, and none outlives a lost port.
     """
 
@@ -32,11 +35,12 @@ class SerialScanner:
         open_link: Callable[[], Awaitable[Link]],
         clock: Clock,
         suffix: bytes | None = None,
+        on_fault: OnFault = lambda _kind, _detail: None,
     ) -> None:
         self._name = name
         self._open_link = open_link
         self._clock = clock
-        self._decoder = LineDecoder(suffix)
+        self._decoder = LineDecoder(on_fault, suffix)
         self._filter = DuplicateFilter()
         self._codes: deque[tuple[float, CodeScanned]] = deque()
         self._changed = asyncio.Event()

@@ -18,6 +18,10 @@ from tests.device_drivers.twins import Wire
 from tests.device_drivers.virtual_time import in_virtual_time
 
 
+def ignore(kind: str, detail: str) -> None:
+    pass
+
+
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize(
     ("suffix", "stream", "texts", "dropped"),
@@ -38,23 +42,25 @@ from tests.device_drivers.virtual_time import in_virtual_time
     ],
 )
 def test_lines(suffix, stream, texts, dropped, step):
-    decoder = LineDecoder(suffix)
+    heard: list[tuple[str, str]] = []
+    decoder = LineDecoder(lambda *fault: heard.append(fault), suffix)
     found = []
     for at in range(0, len(stream), step):
         found += decoder.feed(stream[at : at + step])
     assert found == texts
     assert (decoder.too_long, decoder.unprintable) == dropped
+    assert [kind for kind, _ in heard] == ["framing"] * sum(dropped)
 
 
 def test_an_empty_suffix_is_refused():
     with pytest.raises(ValueError, match="suffix"):
-        LineDecoder(b"")
+        LineDecoder(ignore, b"")
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=900), max_size=8), st.sampled_from([None, b"\t", b"\r\n", b"<<>>"]))
 def test_no_bytes_break_the_decoder_and_none_pile_up(pieces, suffix):
-    decoder = LineDecoder(suffix)
+    decoder = LineDecoder(ignore, suffix)
     for piece in pieces:
         for text in decoder.feed(piece):
             assert text
@@ -71,7 +77,7 @@ def test_no_bytes_break_the_decoder_and_none_pile_up(pieces, suffix):
 )
 def test_texts_come_out_as_they_went_in(texts, step, end):
     stream = "".join(text + end for text in texts).encode()
-    decoder = LineDecoder()
+    decoder = LineDecoder(ignore)
     found = []
     for at in range(0, len(stream), step):
         found += decoder.feed(stream[at : at + step])
