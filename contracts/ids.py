@@ -15,7 +15,7 @@ class BadIdError(ValueError):
 
 def check_id(value: str, what: str) -> str:
     """`value` if it matches `[A-Za-z0-9_-]{1,64}`; else BadIdError that names `what`."""
-    if not _ID.match(value):
+    if not _ID.fullmatch(value):  # match would let a line break at the end pass
         raise BadIdError(f"{what}: {value!r} may hold only letters, digits, '_' and '-', 1 to 64 of them")
     return value
 

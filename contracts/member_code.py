@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 
-_CODE = re.compile(r"^ZG1\.([A-Za-z0-9_-]{1,32})\.([0-9a-f]{16})$")
+_CODE = re.compile(r"ZG1\.([A-Za-z0-9_-]{1,32})\.([0-9a-f]{16})")
 MAX_CODE_CHARS = 128
 
 
@@ -25,14 +25,14 @@ def _mac(member_ref: str, key: bytes) -> str:
 def mint_member_code(member_ref: str, key: bytes) -> str:
     """The text of the QR code of `member_ref`."""
     code = f"ZG1.{member_ref}.{_mac(member_ref, key)}"
-    if not _CODE.match(code):
+    if not _CODE.fullmatch(code):
         raise BadCodeError("member reference may hold only letters, digits, '_' and '-', 1 to 32 of them")
     return code
 
 
 def verify_member_code(text: str, key: bytes) -> str:
     """The member reference in `text`. Raises BadCodeError."""
-    match = _CODE.match(text) if len(text) <= MAX_CODE_CHARS else None
+    match = _CODE.fullmatch(text) if len(text) <= MAX_CODE_CHARS else None
     if match is None:
         raise BadCodeError("not a member code")
     if not hmac.compare_digest(_mac(match[1], key), match[2]):

@@ -21,9 +21,10 @@ COMPRESS_ABOVE_BYTES = 1024
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 CONTENT_ENCODING = "content-encoding"
 
-Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$")]
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+# `$` of Python alone would let a line break at the end pass.
+Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$(?!\n)")]
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
 Seq = Annotated[int, Meta(ge=0)]
 
 
