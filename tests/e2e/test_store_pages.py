@@ -148,7 +148,7 @@ def test_a_snack_from_the_code_to_the_receipt(
         ("cancelled", ("T01",), "kiosk.cancelled.title", "reason.staff_absent"),
     ],
 )
-def test_every_end_is_told_in_plain_words(
+def test_every_end_is_told_in_plain_words(  # noqa: PLR0917  # pytest injects by name
     shop: Shop,
     open_page: OpenPage,
     axe: AxeCheck,

@@ -132,7 +132,9 @@ def test_cancel_is_offered_while_it_can_be_kept(state: str, cancel: bool) -> Non
 SESSIONS = st.fixed_dictionaries(
     {
         "mode": st.sampled_from(["staff_release", "restock", "self_service"]),
-        "state": st.sampled_from(["asked", "paying", "held", "intent", "sent", "verify", "wait", "open", "weigh", "done"]),
+        "state": st.sampled_from(
+            ["asked", "paying", "held", "intent", "sent", "verify", "wait", "open", "weigh", "done"]
+        ),
         "needs": st.sampled_from([("age",), ("age", "release"), ("release",), ()]),
         "seconds_left": st.none() | st.floats(0, 300),
         "outcome": st.sampled_from(["", "settled", "cancelled", "needs_review"]),
