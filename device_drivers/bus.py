@@ -32,6 +32,7 @@ _COUNTERS = (
     "cancelled",  # the caller left while its request waited
     "refused_full",
     "late_bytes",  # nobody waited for them
+    "dropped_bytes",  # came faster than they were read
     "line_busy",
     "crc",
     "timeout",
@@ -59,7 +60,14 @@ class Priority(IntEnum):
 
 
 class Link(Protocol):
-    """One open port. Each call raises UnavailableError once the port is gone; `close` never raises."""
+    """One open port. Each call raises UnavailableError once the port is gone; `close` never raises.
+
+    What comes faster than it is read is dropped, oldest first, beyond a cap.
+    """
+
+    @property
+    def dropped_bytes(self) -> int:
+        """How many bytes were dropped since the port was opened."""
 
     async def read(self) -> bytes:
         """At least one byte."""
@@ -205,9 +213,11 @@ class Bus:
 
     async def _listen(self, link: Link) -> None:
         loop = asyncio.get_running_loop()
+        dropped_before = self.counters["dropped_bytes"]
         while True:
             data = await link.read()
             self._last_byte_s = loop.time()
+            self.counters["dropped_bytes"] = dropped_before + link.dropped_bytes
             active = self._active
             if active is None or active.heard.done():
                 self._late(data)

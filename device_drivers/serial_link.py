@@ -23,10 +23,10 @@ _NOT_A_PORT = {errno.ENOTTY, errno.EINVAL, errno.EISDIR}
 
 
 class SerialLink:
-    """One open serial port, owned by one reader. `dropped_bytes` counts what did not fit."""
+    """One open serial port, owned by one reader."""
 
     def __init__(self, port: serial.Serial) -> None:
-        self.dropped_bytes = 0
+        self._dropped_bytes = 0
         self._port = port
         self._fd: int = port.fileno()
         self._buffer = bytearray()
@@ -35,6 +35,11 @@ class SerialLink:
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._readable)
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes beyond `MAX_BUFFERED_BYTES` that nobody had taken."""
+        return self._dropped_bytes
 
     async def read(self) -> bytes:
         """At least one byte. Raises UnavailableError once the port is gone and all bytes before that were taken."""
@@ -74,6 +79,9 @@ class SerialLink:
             return
         self._closed = True
         self._lose("closed")
+        # What has not left yet must not act after everybody was told that the port is closed.
+        with contextlib.suppress(OSError, termios.error, serial.SerialException):
+            self._port.reset_output_buffer()
         # A port that was pulled out may refuse even to be closed; the descriptor is gone all the same.
         with contextlib.suppress(OSError, termios.error):
             self._port.close()
@@ -98,7 +106,7 @@ class SerialLink:
         excess = len(self._buffer) - MAX_BUFFERED_BYTES
         if excess > 0:
             del self._buffer[:excess]
-            self.dropped_bytes += excess
+            self._dropped_bytes += excess
         return True
 
     def _take(self) -> bytes:

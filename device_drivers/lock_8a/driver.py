@@ -69,8 +69,9 @@ class LockBoard8A:
         that does not exist.
         """
         command = self._command(codec.query_command, channel)
-        for _ in range(1 + min(self._unanswered.get(channel, 0), MAX_STALE_REPLIES)):
-            func = await self._query(command)
+        func, owed = await self._query(command)
+        for _ in range(min(owed, MAX_STALE_REPLIES)):
+            func, _owed = await self._query(command)
         self._unanswered[channel] = 0
         return Door.CLOSED if codec.is_locked(func, self._polarity) else Door.OPEN
 
@@ -115,20 +116,25 @@ class LockBoard8A:
         except UnavailableError:
             return _NOT_SENT
 
-    async def _query(self, command: codec.Frame) -> int:
+    async def _query(self, command: codec.Frame) -> tuple[int, int]:
+        """The state byte, and how many earlier queries of this lock had no reply when this one was written."""
         frame = command.to_bytes()
         parser = self._parser(command)
+        owed = 0
 
         def encode() -> bytes:
-            self._unanswered[command.lock] = self._unanswered.get(command.lock, 0) + 1
+            nonlocal owed
+            owed = self._unanswered.get(command.lock, 0)
+            self._unanswered[command.lock] = owed + 1
             return frame
 
-        def feed(data: bytes) -> int | None:
+        def feed(data: bytes) -> tuple[int, int] | None:
             func = parser.feed(data)
             self._count_hints(parser)
-            if func is not None:
-                self._unanswered[command.lock] -= 1
-            return func
+            if func is None:
+                return None
+            self._unanswered[command.lock] -= 1
+            return func, owed
 
         return await self._bus.request(
             Exchange(priority=Priority.STATUS, encode=encode, feed=feed, timeout_s=REPLY_TIMEOUT_S)

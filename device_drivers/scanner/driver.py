@@ -46,7 +46,7 @@ class SerialScanner:
         self._changed = asyncio.Event()
         self._open = False
         self._told_down = False
-        self._dropped = {"overflow": 0, "stale": 0}
+        self._dropped = {"overflow": 0, "stale": 0, "bytes": 0}
 
     @property
     def counters(self) -> dict[str, int]:
@@ -64,8 +64,10 @@ class SerialScanner:
         try:
             link = await self._open_link()
             self._up()
+            dropped_before = self._dropped["bytes"]
             while True:
                 data = await link.read()
+                self._dropped["bytes"] = dropped_before + link.dropped_bytes
                 for text in self._decoder.feed(data):
                     self._keep(text)
         except (UnavailableError, MisconfiguredError) as error:

@@ -371,6 +371,7 @@ class TestUnplugged:
     async def test_a_bus_can_be_run_again(self):
         wires = [Wire(EchoTwin()), Wire(EchoTwin())]
         opened = iter(wires)
+        wires[0].dropped_bytes, wires[1].dropped_bytes = 3, 4
         bus = Bus(name="test", open_link=lambda: asyncio.sleep(0, next(opened)), on_fault=lambda *_: None)
         for wire in wires:
             owner = asyncio.create_task(bus.run(), name="owner")
@@ -380,6 +381,7 @@ class TestUnplugged:
             with pytest.raises(UnavailableError):
                 await owner
         assert bus.counters["opened"] == bus.counters["lost"] == 2
+        assert bus.counters["dropped_bytes"] == 7
 
     @pytest.mark.parametrize("error", [UnavailableError("no port"), MisconfiguredError("no permission")])
     def test_a_port_that_cannot_be_opened_is_logged_once(self, error, caplog):

@@ -464,6 +464,17 @@ async def test_a_late_status_is_never_taken_for_a_fence():
 
 
 @in_virtual_time
+async def test_two_who_ask_for_one_door_at_once_cost_one_query_each():
+    wire = Wire(LockTwin())
+    async with bus_on(wire) as bus:
+        board = board_on(bus)
+        first = asyncio.create_task(board.door(1), name="first")
+        await asyncio.sleep(0.001)  # its query is on the line
+        assert await board.door(1) is await first is Door.CLOSED
+    assert len(wire.frames) == 2
+
+
+@in_virtual_time
 async def test_a_door_without_reply_is_not_asked_again_by_the_driver():
     twin = LockTwin()
     twin.silent = True

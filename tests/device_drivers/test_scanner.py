@@ -210,6 +210,7 @@ async def test_two_who_wait_get_one_code_each():
 async def test_drops_are_counted_by_reason():
     wire, clock = Wire(), ManualClock()
     async with Running(wire, clock) as scanner:
+        wire.dropped_bytes = 7
         wire.deliver(b"".join(b"code %d\n" % n for n in range(20)))
         wire.deliver(b"code 19\n\xff\n" + b"x" * 600 + b"\n")
         await step()
@@ -218,7 +219,14 @@ async def test_drops_are_counted_by_reason():
         wire.deliver(b"fresh\n")
         await step()
         assert await scanner.next_code() == CodeScanned("fresh")
-        assert scanner.counters == {"overflow": 4, "stale": 15, "too_long": 1, "unprintable": 1, "duplicate": 1}
+        assert scanner.counters == {
+            "overflow": 4,
+            "stale": 15,
+            "bytes": 7,
+            "too_long": 1,
+            "unprintable": 1,
+            "duplicate": 1,
+        }
 
 
 @in_virtual_time

@@ -74,6 +74,7 @@ class Wire:
     def __init__(self, *twins: Twin, line=perfect, seed: int = 0) -> None:
         self.sent: list[tuple[float, bytes]] = []
         self.closed = False
+        self.dropped_bytes = 0
         self.unplug_on: str = ""  # "write" or "flush": the port disappears in that call
         self._twins = twins
         self._line = line
