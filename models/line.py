@@ -76,7 +76,7 @@ class LineCounter:
         self._origin = (x1 * aspect, y1)
         along = ((x2 - x1) * aspect, y2 - y1)
         self._length = math.hypot(*along)
-        if self._length < 0.05:
+        if self._length < 1e-3:
             raise ValueError(f"line {line}: its ends are the same place")
         self._along = (along[0] / self._length, along[1] / self._length)
         self._aspect = aspect

@@ -74,7 +74,7 @@ class PersonDetector:
         self._size = entry.size
         self._factor = (1 / np.array(entry.std, np.float32)).reshape(3, 1, 1)
         self._offset = -np.array(entry.mean, np.float32).reshape(3, 1, 1) * self._factor
-        self._input = np.empty((1, 3, self._size, self._size), np.float32)
+        self._input = np.zeros((1, 3, self._size, self._size), np.float32)
         self._filled = (0, 0)
         self._source: str = session.get_inputs()[0].name
         self._scores, self._sides = _outputs(session, self._size)
@@ -98,7 +98,7 @@ class PersonDetector:
     def detect(self, image: Image) -> tuple[Detection, ...]:
         """People in a BGR picture (height, width, 3), best first, at most MAX_DETECTIONS."""
         scale_x, scale_y = self._fill(image)
-        results = self._session.run([*self._scores, *self._sides], {self._source: self._input})
+        results = self.infer()
         scores = np.concatenate([r[0, :, _PERSON] for r in results[: len(_STRIDES)]])
         sides = np.concatenate([r[0] for r in results[len(_STRIDES) :]])
         likely = np.flatnonzero(scores > self._threshold)
@@ -112,6 +112,11 @@ class PersonDetector:
         kept = suppress_overlaps(boxes, found, self._overlap)[:MAX_DETECTIONS]
         best = zip(boxes[kept].tolist(), found[kept].tolist(), strict=True)
         return tuple(Detection(x1, y1, x2, y2, score) for (x1, y1, x2, y2), score in best)
+
+    def infer(self) -> list[Floats]:
+        """The bare network on the last picture: scores by stride, then distances by stride."""
+        results: list[Floats] = self._session.run([*self._scores, *self._sides], {self._source: self._input})
+        return results
 
     def _fill(self, image: Image) -> tuple[float, float]:
         """Put the picture into the input buffer; pixels of the network per pixel of the picture, along x and y."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-MAX_LINE_BYTES = 4096
+MAX_LINE_BYTES = 8192  # the longest text with every character escaped fits
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 Moment = Annotated[str, Meta(max_length=32)]

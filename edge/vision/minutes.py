@@ -62,4 +62,5 @@ class Minutes:
         return interval
 
     def _wall(self, at_s: float) -> datetime:
-        return self._clock.wall() - timedelta(seconds=self._clock.now_s() - at_s)
+        moment = self._clock.wall() - timedelta(seconds=self._clock.now_s() - at_s)
+        return moment + timedelta(microseconds=500)  # to the nearest millisecond, as events round down

@@ -26,6 +26,8 @@ class Pipeline:
     """Counts at one line. Pictures come in the order of their time and all in one size."""
 
     def __init__(self, detector: Detector, line: tuple[float, float, float, float]) -> None:
+        """`line` is x1, y1, x2, y2 in 0..1 of the picture. Raises ValueError when its ends are the same place."""
+        LineCounter(line, aspect=1.0)  # refuse a wrong line before the first picture
         self._detector = detector
         self._line = line
         self._tracker = Tracker()

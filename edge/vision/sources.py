@@ -19,6 +19,7 @@ from edge.vision.pipeline import Image
 
 GROUP = "zhanggui.camera_sources"
 _MAX_SIDE = 4096
+_ROUNDING = 1e-6  # of a frame; a second that is a sum of tenths falls a little short
 
 
 class SourceError(Exception):
@@ -86,7 +87,7 @@ class VideoFile:
         return cls(capture, fps=fps, started_s=clock.now_s(), once=once)
 
     def image(self, at_s: float) -> Image | None:
-        wanted = max(0, int((at_s - self._started_s) * self._fps))
+        wanted = max(0, int((at_s - self._started_s) * self._fps + _ROUNDING))
         while self._next <= wanted:
             if not self._capture.grab():
                 if self._once or self._next == 0:

@@ -165,11 +165,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         detector = PersonDetector.load(threshold=config.threshold, fit=config.fit, own=own or None)
         clock = clock_from_env()
         source = open_source(config.source, clock)
-    except (msgspec.DecodeError, ModelError, SourceError) as error:
+        worker = Worker(config=config, clock=clock, source=source, detector=detector, emit=emit)
+    except (ModelError, SourceError, ValueError) as error:
         emit(Ended(reason=str(error)[:_MAX_REASON]))
         return EXIT_REFUSED
     try:
-        asyncio.run(Worker(config=config, clock=clock, source=source, detector=detector, emit=emit).run())
+        asyncio.run(worker.run())
     except BrokenPipeError:
         return 0  # nobody listens any more
     finally:

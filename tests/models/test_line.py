@@ -11,9 +11,10 @@ from models.line import LineCounter, LineSettings
 FPS = 5.0
 LINE = (0.0, 0.5, 1.0, 0.5)
 ASPECT = 640 / 384
+RULES = LineSettings()
 
 
-def count(tracks, *, line=LINE, rules: LineSettings = LineSettings()) -> list[tuple[str, int]]:
+def count(tracks, *, line=LINE, rules=RULES) -> list[tuple[str, int]]:
     """Play `{id: {frame: (x, y)}}`. The crossings as (direction, id)."""
     counter = LineCounter(line, aspect=ASPECT, settings=rules)
     last = max(frame for path in tracks.values() for frame in path)
