@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,14 @@ class Faults:
         self.counters[name] += 1
         return True
 
-    def loses_request(self) -> bool:
-        """True: the device never sees this frame (half of `drop_p`; the other half loses the reply)."""
-        return self._hits(self.plan.drop_p / 2, "request_dropped")
-
-    def loses_reply(self) -> bool:
-        """True: the device acts, and its reply is lost."""
-        return self._hits(self.plan.drop_p / 2, "reply_dropped")
+    def loses(self) -> Literal["", "request", "reply"]:
+        """What is lost of one exchange: the device never sees the frame, or it acts and nobody hears of it."""
+        draw = self.rng.random()
+        if draw >= self.plan.drop_p:
+            return ""
+        lost: Literal["request", "reply"] = "request" if draw < self.plan.drop_p / 2 else "reply"
+        self.counters[f"{lost}_dropped"] += 1
+        return lost
 
     def misaddresses(self) -> bool:
         """True: the reply comes from a wrong address."""

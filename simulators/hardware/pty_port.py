@@ -120,10 +120,11 @@ class PtyPort:
 
     def _serve(self, frame: bytes, now_s: float) -> None:
         self.counters["frames_in"] += 1
-        if self.faults.loses_request():
+        lost = self.faults.loses()
+        if lost == "request":
             return
         reply = self.device.answer(frame, now_s)
-        if not reply or self.faults.loses_reply():
+        if not reply or lost == "reply":
             return
         if self.faults.misaddresses():
             reply = self.device.disguise(reply)

@@ -199,7 +199,7 @@ class Rig:
             raise NotThereError(f"{scanner!r} is no scanner")
         printed = port.device.printed(code)
         self._world.note("scanned", visit=visit, cabinet=cabinet, member=member, device=scanner)
-        return not port.faults.loses_reply() and port.send(port.faults.corrupted(printed))
+        return not port.faults.loses() and port.send(port.faults.corrupted(printed))
 
     def lay_card(self, reader: str, number: str | None, *, visit: str = "") -> None:
         """Lay a made-up card on a reader, or take it away (None)."""

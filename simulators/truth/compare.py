@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -103,7 +104,11 @@ def compare(
 
 def match_visits(truth: Truth, ledger: Ledger) -> tuple[dict[str, Visit], list[str]]:
     """Which visit each session served: same cabinet, same member, the last claim before it that none has used."""
-    claims = sorted((t, visit.name) for visit in truth.visits.values() for t in visit.claims)
+    claims: dict[str, list[tuple[float, str]]] = {}
+    for visit in truth.visits.values():
+        claims.setdefault(visit.cabinet, []).extend((t, visit.name) for t in visit.claims)
+    for mine in claims.values():
+        mine.sort()
     used: set[tuple[float, str]] = set()
     found: dict[str, Visit] = {}
     findings: list[str] = []
@@ -111,17 +116,15 @@ def match_visits(truth: Truth, ledger: Ledger) -> tuple[dict[str, Visit], list[s
         start = session.start
         if start is None or start.mode not in PEOPLE_MODES:
             continue
-        fitting = [
-            (t, name)
-            for t, name in claims
-            if (t, name) not in used
-            and t <= session.started_s <= truth.visits[name].ended_s + LINGER_S
-            and truth.visits[name].cabinet == start.cabinet
-            and (not start.actor_ref or truth.visits[name].member in ("", start.actor_ref))
-        ]
-        if fitting:
-            used.add(fitting[-1])
-            found[session.id] = truth.visits[fitting[-1][1]]
+        mine = claims.get(start.cabinet, [])
+        before = mine[: bisect_right(mine, session.started_s, key=lambda claim: claim[0])]
+        for claim in reversed(before):
+            visit = truth.visits[claim[1]]
+            here = session.started_s <= visit.ended_s + LINGER_S
+            if here and claim not in used and (not start.actor_ref or visit.member in ("", start.actor_ref)):
+                used.add(claim)
+                found[session.id] = visit
+                break
         else:
             findings.append(f"session {session.id} at {start.cabinet} serves nobody who was there")
     for session in ledger.sessions.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -63,36 +64,70 @@ def longest_look_s(opening: Opening, spans: list[tuple[float, float]]) -> float:
 
 def check_openings(truth: Truth, ledger: Ledger, dark: Darkness, *, bounce_s: float, late_s: float) -> Iterator[str]:
     """Each opening has one `door.opened` or `door.forced`, unless it was too short or nobody could see it."""
-    said = sorted(ledger.doors, key=lambda one: one.t)
-    matched: dict[int, DoorSaid] = {}
-    for word in said:
-        candidates = [
-            i
-            for i, opening in enumerate(truth.openings)
-            if opening.compartment == word.compartment
-            and opening.opened_s - EARLY_S <= word.t <= opening.closed_s + late_s
-        ]
-        free = [i for i in candidates if i not in matched]
-        name = f"session {word.session}" if word.session else "an incident"
-        if free:
-            # The earliest that nobody has told of: two short openings are told one after the other.
-            matched[free[0]] = word
-        elif candidates:
-            first = candidates[-1]
-            if not _may_be_told_again(ledger, matched[first], word):
-                yield f"{name} tells the opening of {word.compartment} at {truth.openings[first].opened_s:.1f} s again"
-        elif not any(f.detail == "stuck" for f in truth.faults_at(word.compartment, word.t - late_s, word.t)):
-            yield f"{name} tells of an opening of {word.compartment} at {word.t:.1f} s that never was"
-    for i, opening in enumerate(truth.openings):
-        who = opening.visit or "nobody"
-        if i in matched:
-            if matched[i].forced and (claimant := _claimant(ledger, opening, matched[i])):
-                yield f"session {claimant} claimed {opening.compartment}, yet its opening is told as forced"
-            yield from _closing(truth, ledger, dark, opening, matched[i], late_s=late_s)
-            continue
-        spans = darkness_at(truth, dark, opening)
-        if longest_look_s(opening, spans) >= (late_s if spans else bounce_s):
-            yield f"{who} opened {opening.compartment} at {opening.opened_s:.1f} s and nothing tells of it"
+    said: dict[str, list[DoorSaid]] = {}
+    for word in sorted(ledger.doors, key=lambda one: one.t):
+        said.setdefault(word.compartment, []).append(word)
+    openings = by_compartment(truth)
+    for compartment in sorted(said.keys() | openings.keys()):
+        mine = openings.get(compartment, [])
+        matched: dict[int, DoorSaid] = {}
+        for word in said.get(compartment, []):
+            yield from _match(truth, ledger, mine, matched, word, late_s=late_s)
+        for i, opening in enumerate(mine):
+            again = i + 1 < len(mine) and mine[i + 1].opened_s - opening.closed_s < bounce_s
+            if i not in matched:
+                spans = darkness_at(truth, dark, opening)
+                long_enough = longest_look_s(opening, spans) >= (late_s if spans else bounce_s)
+                # A door that closed and was pulled open again at once never looked closed.
+                same = i > 0 and opening.opened_s - mine[i - 1].closed_s < bounce_s
+                if long_enough and not same:
+                    who = opening.visit or "nobody"
+                    yield f"{who} opened {compartment} at {opening.opened_s:.1f} s and nothing tells of it"
+                continue
+            if matched[i].forced and (claimant := _claimant(truth, ledger, opening, matched[i])):
+                yield f"session {claimant} claimed {compartment}, yet its opening is told as forced"
+            if not again:
+                yield from _closing(truth, ledger, dark, opening, matched[i], late_s=late_s)
+
+
+def by_compartment(truth: Truth) -> dict[str, list[Opening]]:
+    """The openings of each door, in order; those of one door never overlap."""
+    openings: dict[str, list[Opening]] = {}
+    for opening in truth.openings:
+        openings.setdefault(opening.compartment, []).append(opening)
+    return openings
+
+
+def _near(openings: list[Opening], t: float, *, late_s: float) -> list[int]:
+    """The openings that a word at `t` may tell of, last first."""
+    found = []
+    for i in range(bisect_right(openings, t + EARLY_S, key=lambda one: one.opened_s) - 1, -1, -1):
+        if openings[i].closed_s + late_s < t:
+            break
+        found.append(i)
+    return found
+
+
+def _match(
+    truth: Truth,
+    ledger: Ledger,
+    openings: list[Opening],
+    matched: dict[int, DoorSaid],
+    word: DoorSaid,
+    *,
+    late_s: float,
+) -> Iterator[str]:
+    near = _near(openings, word.t, late_s=late_s)
+    free = [i for i in near if i not in matched]
+    name = f"session {word.session}" if word.session else "an incident"
+    if free:
+        # The one the word falls into, else the last: a shorter one before it may never have been seen.
+        matched[max(free, key=lambda i: (word.t <= openings[i].closed_s, i))] = word
+    elif near:
+        if not _may_be_told_again(ledger, matched[near[0]], word):
+            yield f"{name} tells the opening of {word.compartment} at {openings[near[0]].opened_s:.1f} s again"
+    elif not any(f.detail == "stuck" for f in truth.faults_at(word.compartment, word.t - late_s, word.t)):
+        yield f"{name} tells of an opening of {word.compartment} at {word.t:.1f} s that never was"
 
 
 def _may_be_told_again(ledger: Ledger, first: DoorSaid, again: DoorSaid) -> bool:
@@ -103,11 +138,13 @@ def _may_be_told_again(ledger: Ledger, first: DoorSaid, again: DoorSaid) -> bool
     return again.forced and session is not None and session.concluded_s <= again.t
 
 
-def _claimant(ledger: Ledger, opening: Opening, said: DoorSaid) -> str:
-    """The session that held the claim when the door opened and when that was told."""
+def _claimant(truth: Truth, ledger: Ledger, opening: Opening, said: DoorSaid) -> str:
+    """The session whose frame had gone out when the door opened, and which had not concluded when that was told."""
     for session in ledger.sessions.values():
         first_s, last_s = session.claim
-        if session.compartment == opening.compartment and first_s < opening.opened_s and said.t < last_s:
+        if session.compartment != opening.compartment or said.t >= last_s:
+            continue
+        if any(first_s <= t < opening.opened_s for t, where in truth.pulses if where == opening.compartment):
             return session.id
     return ""
 
@@ -120,44 +157,40 @@ def _closing(
         return
     if any(opening.closed_s - EARLY_S <= t <= opening.closed_s + late_s for t in session.closed):
         return
-    # A door that closes and is pulled open again within a poll never looked closed.
-    bounced = any(
-        other.compartment == opening.compartment and 0 <= other.opened_s - opening.closed_s <= late_s
-        for other in truth.openings
-    )
-    if not bounced and not darkness_at(truth, dark, opening, late_s=late_s):
+    if not darkness_at(truth, dark, opening, late_s=late_s):
         yield f"session {session.id} never tells that {opening.compartment} closed at {opening.closed_s:.1f} s"
 
 
 def check_closings(truth: Truth, ledger: Ledger, *, late_s: float) -> Iterator[str]:
     """Each `door.closed` has its own closing."""
-    used: Counter[float] = Counter()
+    openings = by_compartment(truth)
+    used: set[tuple[str, int]] = set()
     for t, compartment, session in sorted(ledger.closings):
-        ends = [o.closed_s for o in truth.openings if o.compartment == compartment]
-        mine = [end for end in ends if end - EARLY_S <= t <= end + late_s and not used[end]]
-        if mine:
-            used[mine[-1]] += 1
+        mine = openings.get(compartment, [])
+        near = [i for i in _near(mine, t, late_s=late_s) if mine[i].closed_s <= t + EARLY_S]
+        free = [i for i in near if (compartment, i) not in used]
+        if free:
+            used.add((compartment, free[0]))
         elif not any(f.detail == "stuck" for f in truth.faults_at(compartment, t - late_s, t)):
             yield f"session {session or '-'} tells of a closing of {compartment} at {t:.1f} s that never was, or again"
 
 
 def check_pulses(truth: Truth, ledger: Ledger) -> Iterator[str]:
     """No solenoid fires without an intent that was durable before; no outcome claims what did not happen."""
-    pulses = sorted(truth.pulses)
     fired: dict[str, float] = {}
-    grants = sorted(
-        (t, grant.intent, session.id) for session in ledger.sessions.values() for t, grant in session.grants
-    )
-    for pulse_s, compartment in pulses:
-        mine = [
-            (t, intent, name)
-            for t, intent, name in grants
-            if t <= pulse_s + EARLY_S and intent not in fired and ledger.sessions[name].compartment == compartment
-        ]
-        if not mine:
+    grants: dict[str, list[tuple[float, str]]] = {}
+    for session in ledger.sessions.values():
+        grants.setdefault(session.compartment, []).extend((t, grant.intent) for t, grant in session.grants)
+    for mine in grants.values():
+        mine.sort()
+    for pulse_s, compartment in sorted(truth.pulses):
+        mine = grants.get(compartment, [])
+        last = bisect_right(mine, pulse_s + EARLY_S, key=lambda one: one[0])
+        intent = next((mine[i][1] for i in range(last - 1, -1, -1) if mine[i][1] not in fired), None)
+        if intent is None:
             yield f"{compartment} was pulsed at {pulse_s:.1f} s without an intent in the ledger"
-            continue
-        fired[mine[-1][1]] = pulse_s
+        else:
+            fired[intent] = pulse_s
     for session in ledger.sessions.values():
         yield from _intents(session, fired)
 

@@ -72,7 +72,7 @@ def check_shelves(truth: Truth, ledger: Ledger, *, tolerance_g: float) -> Iterat
         told.setdefault(said.shelf, []).append(Told(t, said.delta_g, f"the unexplained change in {compartment}"))
     places = {move.shelf: move.compartment for move in truth.moves}
     for shelf in sorted(told.keys() | places.keys()):
-        moves = sorted((m for m in truth.moves if m.shelf == shelf), key=lambda m: m.t)
+        moves = [move for move in truth.moves if move.shelf == shelf]  # in order already
         words = sorted(told.get(shelf, []), key=lambda w: w.t)
         for since_s, until_s, sentence in _shelf(shelf, moves, words, tolerance_g):
             yield _broken(truth, places.get(shelf, ""), shelf, since_s, until_s), sentence
@@ -80,19 +80,18 @@ def check_shelves(truth: Truth, ledger: Ledger, *, tolerance_g: float) -> Iterat
 
 def _shelf(shelf: str, moves: list[Move], words: list[Told], tolerance_g: float) -> Iterator[tuple[float, float, str]]:
     """Differences on one shelf, with the span of time in which each arose."""
-    since_s, pending = -math.inf, list(moves)
+    since_s, told = -math.inf, 0
     for word in words:
-        visits = {m.visit for m in pending if m.t <= word.t}
-        carried_g = sum(m.grams for m in pending if m.t <= word.t)
-        pending = [m for m in pending if m.t > word.t]
-        if word.delta_g is not None:
-            carried_g -= word.delta_g
-            if abs(carried_g) > tolerance_g:
-                who = ", ".join(sorted(filter(None, visits))) or "nobody"
-                was_g = word.delta_g + carried_g
-                yield since_s, word.t, f"{word.by} says {word.delta_g:g} g left {shelf}, it was {was_g:.1f} g ({who})"
-        since_s = word.t
-    untold_g = sum(m.grams for m in pending)
+        until = bisect_right(moves, word.t, key=_when)
+        was_g, who = _sum(moves[told:until])
+        if word.delta_g is not None and abs(was_g - word.delta_g) > tolerance_g:
+            yield since_s, word.t, f"{word.by} says {word.delta_g:g} g left {shelf}, it was {was_g:.1f} g ({who})"
+        since_s, told = word.t, until
+    untold_g, who = _sum(moves[told:])
     if abs(untold_g) > tolerance_g:
-        who = ", ".join(sorted({m.visit for m in pending if m.visit})) or "nobody"
         yield math.inf, math.inf, f"{untold_g:.1f} g left {shelf} and no sale, review or incident tells of it ({who})"
+
+
+def _sum(moves: list[Move]) -> tuple[float, str]:
+    """The grams that left, and whose doing it was."""
+    return sum(move.grams for move in moves), ", ".join(sorted({m.visit for m in moves if m.visit})) or "nobody"

@@ -265,16 +265,35 @@ def test_a_door_found_open_again_after_a_restart_is_one_opening() -> None:
     assert judged(story).equal
 
 
-def test_a_door_that_closes_and_opens_within_a_poll_is_one_opening_to_the_agent() -> None:
+@pytest.mark.parametrize(("gap_s", "count"), [(0.1, 0), (1.2, 2)])  # closed for less, or for more, than the polls need
+def test_a_door_that_closes_and_opens_within_a_poll_is_one_opening_to_the_agent(gap_s: float, count: int) -> None:
     story = Story()
     story.purchase(10, 1, {"nuts": 1})
-    story.was(18.0, "door_closed", visit="v1", compartment="a1")
-    story.was(18.1, "door_opened", visit="v1", compartment="a1")
-    story.truth.sort(key=lambda r: r.t)
-    finding = judged(story).findings
-    assert len(finding) == 1
-    assert "nothing tells of it" in finding[0]  # two seconds open: the polls had time
-    assert judged(story, bounce_s=3.0).equal
+    story.was(16.5, "door_closed", visit="v1", compartment="a1")
+    story.was(16.5 + gap_s, "door_opened", visit="v1", compartment="a1")
+    findings = judged(story).findings
+    assert len(findings) == count, findings
+
+
+def test_a_word_is_of_the_opening_it_falls_into_not_of_a_bounce_before_it() -> None:
+    story = Story()
+    story.purchase(10, 1, {"nuts": 1})
+    story.was(13.5, "door_opened", visit="v1", compartment="a1")
+    story.was(13.6, "door_closed", visit="v1", compartment="a1")
+    assert judged(story).equal
+
+
+def test_a_door_forced_between_the_intent_and_its_frame_is_no_ones_claim() -> None:
+    story = Story()
+    story.arrives(10, "v1")
+    story.starts(12, "s1")
+    story.pulses(13, "s1", result="not_sent")
+    story.truth.pop()  # no pulse: the guard said no
+    story.was(13.05, "door_opened", compartment="a1", detail="forced")
+    story.says(13.3, CabinetDoorForced(compartment="a1"))
+    story.ends(14, "s1", "voided")
+    story.was(20, "door_closed", compartment="a1")
+    assert judged(story).equal
 
 
 # ------------------------------------------------------------------ goods

@@ -18,7 +18,7 @@ def story(seed: int) -> tuple[list[object], dict[str, int]]:
     line = Faults(rng=Random(seed), plan=PLAN)
     told: list[object] = []
     for _ in range(300):
-        told += [line.loses_request(), line.loses_reply(), line.misaddresses()]
+        told += [line.loses(), line.misaddresses()]
         told += [line.corrupted(b"\x80\x01\x01\x11\x91"), line.delay_s()]
     return told, dict(line.counters)
 
@@ -30,12 +30,12 @@ def test_the_same_seed_spoils_the_same_frames() -> None:
 
 def test_every_fault_happens_and_is_counted_as_often_as_it_happened() -> None:
     told, counters = story(3)
-    for at, name in ((0, "request_dropped"), (1, "reply_dropped"), (2, "wrong_addr")):
-        assert counters[name] == sum(1 for one in told[at::5] if one) > 0
-    frames = told[3::5]
+    for at, value, name in ((0, "request", "request_dropped"), (0, "reply", "reply_dropped"), (1, True, "wrong_addr")):
+        assert counters[name] == told[at::4].count(value) > 0
+    frames = told[2::4]
     assert counters["corrupted"] == sum(1 for one in frames if one != b"\x80\x01\x01\x11\x91") > 0
     assert counters["delayed"] == 300
-    assert all(0 <= float(str(one)) <= 0.05 for one in told[4::5])
+    assert all(0 <= float(str(one)) <= 0.05 for one in told[3::4])
 
 
 def test_a_corrupted_frame_differs_in_one_bit() -> None:
@@ -50,7 +50,8 @@ def test_a_clean_line_spoils_nothing() -> None:
     line = Faults(rng=Random(1))
     assert line.plan.clean
     for _ in range(100):
-        assert [line.loses_request(), line.loses_reply(), line.misaddresses()] == [False] * 3
+        assert line.loses() == ""
+        assert not line.misaddresses()
         assert line.corrupted(b"abc") == b"abc"
         assert line.delay_s() == 0.0
     assert not line.counters
@@ -69,3 +70,10 @@ def test_a_host_that_never_finishes_a_frame_fills_no_memory() -> None:
     line._buffer.add(b"\x8a" * (MAX_BUFFER_BYTES + 100), 0.0)
     assert len(line._buffer.bytes) == MAX_BUFFER_BYTES
     assert line.counters["overrun_bytes"] == 100
+
+
+def test_a_dead_line_loses_everything_half_before_and_half_after_the_act() -> None:
+    line = Faults(rng=Random(1), plan=FaultPlan(drop_p=1.0))
+    lost = [line.loses() for _ in range(200)]
+    assert set(lost) == {"request", "reply"}
+    assert 60 < lost.count("request") < 140

@@ -139,14 +139,40 @@ async def test_bytes_nobody_reads_are_lost_and_counted_never_waited_for(port: Pt
     assert port.counters["overrun_bytes"] > 0
 
 
-async def test_a_closed_terminal_unplugs_itself(port: PtyPort) -> None:
+@pytest.mark.parametrize("touch", [lambda port: port.send(b"x"), lambda port: port._on_readable()])
+async def test_a_terminal_that_died_unplugs_itself(port: PtyPort, touch: Callable[[PtyPort], object]) -> None:
     assert port._master is not None
-    assert port._slave is not None
-    null = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(null, port._master)  # the other side has died
-    os.close(null)
-    assert port.send(b"x") is False
+    asyncio.get_running_loop().remove_reader(port._master)
+    dead = os.open("/", os.O_RDONLY)  # reading and writing a folder both fail
+    os.dup2(dead, port._master)
+    os.close(dead)
+    touch(port)
     assert not port.plugged
+    assert not port.path.is_symlink()
+
+
+async def test_a_wake_up_without_bytes_is_nothing(port: PtyPort) -> None:
+    port._on_readable()
+    assert port.plugged
+    assert port.counters["bytes_in"] == 0
+
+
+@pytest.mark.parametrize("plan", [FaultPlan(drop_p=1.0), FaultPlan(wrong_addr_p=1.0)])
+async def test_a_lost_frame_and_a_wrong_address_reach_the_host_as_planned(port: PtyPort, plan: FaultPlan) -> None:
+    port.faults.plan = plan
+    with opened(port) as line:
+        line.write(QUERY * 20)
+        await until(lambda: port.counters["frames_in"] == 20)
+        port.faults.plan = FaultPlan()
+        seen = await spoken(line, QUERY, 5 + 100 * (plan.drop_p == 0))
+    frames = {seen[i : i + 5] for i in range(0, len(seen) - 5, 5)}
+    if plan.drop_p:
+        counters = port.faults.counters
+        assert counters["request_dropped"] > 0
+        assert counters["reply_dropped"] > 0
+    else:
+        assert frames == {bytes.fromhex("80 02 01 11 92")}
+    assert seen[-5:] == CLOSED
 
 
 async def test_a_reply_held_back_comes_late_and_in_order(port: PtyPort) -> None:

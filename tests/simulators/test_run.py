@@ -66,9 +66,9 @@ async def shop(
 
 
 async def test_shoppers_come_about_as_often_as_said_and_leave_every_door_closed(tmp_path: Path) -> None:
-    doorman, shoppers = await shop(tmp_path, seed=5, duration_s=3600.0)
+    doorman, shoppers = await shop(tmp_path, seed=5, duration_s=1800.0)
     visits = [r for r in doorman.told if r.kind == "visit_started"]
-    assert 50 <= len(visits) + shoppers.counters["balked"] <= 115  # 80 expected in an hour
+    assert 22 <= len(visits) + shoppers.counters["balked"] <= 62  # 40 expected in half an hour
     assert len(visits) == shoppers.counters["visits"] == sum(r.kind == "visit_ended" for r in doorman.told)
     assert doorman.world is not None
     assert not any(door.is_open for door in doorman.world.doors.values())
@@ -96,12 +96,12 @@ async def test_never_two_at_one_cabinet_unless_asked(tmp_path: Path) -> None:
 
 
 async def test_the_same_seed_gives_the_same_day(tmp_path: Path) -> None:
-    days = [(await shop(tmp_path, seed=seed, duration_s=600.0))[0].told for seed in (1, 1, 2)]
+    days = [(await shop(tmp_path, seed=seed, duration_s=300.0))[0].told for seed in (1, 1, 2)]
     assert days[0] == days[1] != days[2]
 
 
 async def test_without_a_pulse_everyone_gives_up_after_their_patience(tmp_path: Path) -> None:
-    doorman, shoppers = await shop(tmp_path, seed=1, duration_s=600.0, deaf=True, walk_off_p=0.0)
+    doorman, shoppers = await shop(tmp_path, seed=1, duration_s=300.0, deaf=True, walk_off_p=0.0)
     assert shoppers.counters["gave_up"] == shoppers.counters["visits"] > 0
     assert {r.kind for r in doorman.told} == {"visit_started", "scanned", "visit_ended"}
     ends = {r.visit: r.t for r in doorman.told if r.kind == "visit_ended"}
@@ -110,7 +110,7 @@ async def test_without_a_pulse_everyone_gives_up_after_their_patience(tmp_path: 
 
 
 async def test_an_empty_cabinet_and_a_disturbed_shopper_end_well(tmp_path: Path) -> None:
-    _, shoppers = await shop(tmp_path, seed=1, duration_s=3600.0, mean_gap_s=12.0, walk_off_p=0.0, nothing_p=0.0)
+    _, shoppers = await shop(tmp_path, seed=1, duration_s=900.0, mean_gap_s=8.0, walk_off_p=0.0, nothing_p=0.0)
     assert shoppers.counters["sold_out"] > 0
 
 
@@ -235,7 +235,7 @@ async def test_faults_on_demand_reach_the_lines_and_the_truth(tmp_path: Path) ->
         await sim.call("faults", bus="scale-bus")
         await sim.call("force_door", compartment="t1")
         await sim.call("close", compartment="t1")
-        assert (await sim.call("scan", scanner="scanner-b", code=MEMBERS[0][1]))["heard"] in {True, False}
+        assert (await sim.call("scan", scanner="scanner-b", code=MEMBERS[0][1]))["heard"] is False
     records = list(read_truth(tmp_path / "truth"))
     assert [(r.kind, r.detail) for r in records] == [
         ("fault", "bad_line"),
@@ -423,3 +423,20 @@ async def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
     )
     assert counters["lock-bus.plugged"] == 1
     assert not (tmp_path / "sim.sock").exists()
+
+
+async def test_the_store_waits_for_the_last_open_door_and_sends_the_player_home(tmp_path: Path) -> None:
+    async with running(tmp_path, member_codes=MEMBERS, habits=Habits(mean_gap_s=1e9)) as sim:
+        await sim.call("scan", scanner="scanner-a", code=MEMBERS[1][1])
+        await sim.call("scan", scanner="scanner-a", code=MEMBERS[0][1])  # somebody else steps up
+        await sim.call("force_door", compartment="a1")
+        visit = (await sim.call("arrive", cabinet="snacks-b"))["visit"]
+        await sim.call("take", shelf="shelf-a1", sku="nuts", visit=visit)  # an arm from the next cabinet
+        await sim.call("stop")
+        assert (await sim.call("status"))["doors"]["a1"] == "open"  # type: ignore[index]  # plain JSON
+        await sim.call("close", compartment="a1")
+        await until(lambda: kinds(tmp_path).count("visit_ended") == 3)
+        sim.call = _nothing  # type: ignore[method-assign]  # the store has stopped already
+    records = list(read_truth(tmp_path / "truth"))
+    assert [r.member for r in records if r.kind == "visit_started"] == ["m-2", "m-1", ""]
+    assert [r.visit for r in records if r.kind == "taken"] == [visit]

@@ -205,7 +205,7 @@ ACTS = st.lists(
 CHANNEL = {"a1": ("board-1", 1), "b1": ("board-1", 2), "t1": ("board-2", 1)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ACTS)
 def test_whatever_is_done_goods_move_only_through_open_doors_and_nothing_is_lost(acts: list[Any]) -> None:
     scene = Scene()
