@@ -16,7 +16,7 @@ class Part:
 
     def __init__(self, tag: str = "div", *, classes: str = "", props: str = "") -> None:
         # Markup escapes everything that is not ours, so the browser need not clean it a second time.
-        self.element = ui.html("", sanitize=False, tag=tag).classes(classes).props(props)
+        self.element = ui.html("", sanitize=False, tag=tag).classes(f"zg-part {classes}").props(props)
         self._shown = Markup("")
 
     def show(self, drawing: Markup) -> bool:
