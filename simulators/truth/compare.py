@@ -79,7 +79,7 @@ def compare(
     """
     events = list(events)
     facts, ledger = fold_truth(truth), fold_events(events)
-    dark = Darkness.of(ledger, kills)
+    dark = Darkness.of(ledger, kills, late_s=late_s)
     visits, findings = match_visits(facts, ledger)
     findings += check_streams(events, streams)
     differences: list[Difference] = list(check_shelves(facts, ledger, tolerance_g=tolerance_g))

@@ -12,7 +12,7 @@ from simulators.truth.sessions import DoorSaid, Ledger, Session
 from simulators.truth.visits import FOREVER, Opening, Truth
 
 EARLY_S = 0.05  # an event cannot come before its cause; this much is rounding
-RECOVERY_S = 10.0  # after a start the agent may need so long until it sees doors again
+RECOVERY_S = 10.0  # after a start the agent may need so long until it sees doors again, and three times `late_s`
 BLINDING = frozenset({"unplug", "reboot", "stuck"})
 
 
@@ -23,16 +23,16 @@ class Darkness:
     spans: list[tuple[float, float]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, ledger: Ledger, kills: Sequence[float]) -> Darkness:
-        boots = sorted(ledger.boots.values())
+    def of(cls, ledger: Ledger, kills: Sequence[float], *, late_s: float) -> Darkness:
+        boots, recovery_s = sorted(ledger.boots.values()), RECOVERY_S + 3 * late_s
         spans = [
-            (last, first + RECOVERY_S)
+            (last, first + recovery_s)
             for (_, last), (first, _) in pairwise(boots)
             if not any(last <= kill <= first for kill in kills)  # a kill says better when it began
         ]
         for kill in kills:
             back_s = min((first for first, _ in boots if first > kill), default=FOREVER)
-            spans.append((kill, back_s + RECOVERY_S))
+            spans.append((kill, back_s + recovery_s))
         return cls(spans)
 
 
