@@ -10,11 +10,13 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from device_drivers.errors import MisconfiguredError, ProtocolError, UnavailableError
+from device_drivers.exchange import Exchange, Link, NoReplyError, Priority
 from device_drivers.faults import FaultKind, OnFault
+
+__all__ = ["MAX_WAITING", "Bus", "Exchange", "Link", "NoReplyError", "Priority"]
 
 T = TypeVar("T")
 
@@ -41,64 +43,6 @@ _COUNTERS = (
 )
 
 _log = logging.getLogger("zhanggui.device_drivers")
-
-
-class NoReplyError(UnavailableError):
-    """A frame was written, wholly or in part, and no good reply came.
-
-    Any other UnavailableError of a bus promises that not one byte of the request was written.
-    """
-
-
-class Priority(IntEnum):
-    """Whose turn is next, at every border between two frames."""
-
-    UNLOCK = 0
-    STATUS = 1
-    WEIGHT = 2
-    TEMPERATURE = 3
-
-
-class Link(Protocol):
-    """One open port. Each call raises UnavailableError once the port is gone; `close` never raises.
-
-    What comes faster than it is read is dropped, oldest first, beyond a cap.
-    """
-
-    @property
-    def dropped_bytes(self) -> int:
-        """How many bytes were dropped since the port was opened."""
-
-    async def read(self) -> bytes:
-        """At least one byte."""
-
-    def flush(self) -> bytes:
-        """Everything received so far, taken without waiting."""
-
-    def write(self, data: bytes) -> None:
-        """Hand all bytes to the operating system, or raise."""
-
-    def close(self) -> None:
-        """Give the port back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange(Generic[T]):
-    """One turn on the bus: one frame out, one reply in.
-
-    `encode` is asked with the request at the head of the queue, and its bytes are written before anything else runs;
-    None means that nothing is sent. `feed` takes received bytes and answers once the reply is whole; it may raise
-    ProtocolError for bytes that it throws away. `timeout_s` runs from the write. A request that waits longer than
-    `queue_timeout_s` is not sent. `not_sent` is the answer to a request that was not sent; without it,
-    UnavailableError is raised.
-    """
-
-    priority: Priority
-    encode: Callable[[], bytes | None]
-    feed: Callable[[bytes], T | None]
-    timeout_s: float
-    queue_timeout_s: float | None = None
-    not_sent: T | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -276,12 +220,7 @@ class Bus:
         stale = link.flush()
         if stale:
             self._late(stale)
-        try:
-            frame = exchange.encode()
-        except Exception as error:  # noqa: BLE001 - the guard is the caller's code, so its error is the caller's
-            self._waiting.remove(request)
-            request.fail(error)
-            return False
+        frame = exchange.encode()
         if frame is None:
             self._expire(request)
             return False

@@ -215,17 +215,20 @@ class TestNeverSent:
 
     @in_virtual_time
     async def test_a_guard_that_breaks(self):
-        """Its error is the caller's; the line lives on."""
+        """Nothing is written, the callers learn it, and the fall is not hidden from the supervisor."""
         wire = Wire(EchoTwin())
-
-        def encode() -> bytes:
-            raise ZeroDivisionError
-
-        async with bus_on(wire) as bus:
-            with pytest.raises(ZeroDivisionError):
-                await bus.request(Exchange(priority=Priority.UNLOCK, encode=encode, feed=lambda _: b"", timeout_s=1))
-            assert await ask(bus, b"next") == b"next"
-        assert wire.frames == [b"next"]
+        bus = Bus(name="test", open_link=lambda: asyncio.sleep(0, wire), on_fault=lambda *_: None)
+        owner = asyncio.create_task(bus.run(), name="owner")
+        await settle()
+        with pytest.raises(UnavailableError) as caught:
+            await bus.request(
+                Exchange(priority=Priority.UNLOCK, encode=lambda: 1 // 0, feed=lambda _: b"", timeout_s=1)
+            )
+        assert not isinstance(caught.value, NoReplyError)
+        with pytest.raises(ExceptionGroup) as group:
+            await owner
+        assert group.group_contains(ZeroDivisionError)
+        assert wire.frames == []
 
     @in_virtual_time
     async def test_whoever_waited_too_long(self):

@@ -1,0 +1,73 @@
+"""What ports, the owner of a line and drivers agree on: a link, a turn, and what a missing reply means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, Protocol, TypeVar
+
+from device_drivers.errors import UnavailableError
+
+T = TypeVar("T")
+
+
+class NoReplyError(UnavailableError):
+    """A frame was written, wholly or in part, and no good reply came.
+
+    Any other UnavailableError of a bus promises that not one byte of the request was written.
+    """
+
+
+class Priority(IntEnum):
+    """Whose turn is next, at every border between two frames."""
+
+    UNLOCK = 0
+    STATUS = 1
+    WEIGHT = 2
+    TEMPERATURE = 3
+
+
+class Link(Protocol):
+    """One open port. Each call raises UnavailableError once the port is gone; `close` never raises.
+
+    What comes faster than it is read is dropped, oldest first, beyond a cap.
+    """
+
+    @property
+    def dropped_bytes(self) -> int:
+        """How many bytes were dropped since the port was opened."""
+
+    async def read(self) -> bytes:
+        """At least one byte."""
+
+    def flush(self) -> bytes:
+        """Everything received so far, taken without waiting."""
+
+    def write(self, data: bytes) -> None:
+        """Hand all bytes to the operating system, or raise."""
+
+    def close(self) -> None:
+        """Give the port back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange(Generic[T]):
+    """One turn on the bus: one frame out, one reply in.
+
+    `encode` is asked with the request at the head of the queue, and its bytes are written before anything else runs.
+    None means that nothing is sent; an error in it sends nothing either and takes the bus down.
+
+    `feed` takes received bytes and answers once the reply is whole. It may raise ProtocolError for bytes that it
+    throws away. `timeout_s` runs from the write.
+
+    A request that waits longer than `queue_timeout_s` is not sent. `not_sent` is the answer to a request that was not
+    sent; without it, UnavailableError is raised.
+    """
+
+    priority: Priority
+    encode: Callable[[], bytes | None]
+    feed: Callable[[bytes], T | None]
+    timeout_s: float
+    queue_timeout_s: float | None = None
+    not_sent: T | None = None
