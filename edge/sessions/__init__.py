@@ -4,9 +4,19 @@
 """
 
 from edge.sessions.payment import PendedBasket
+from edge.sessions.pins import hash_pin
 from edge.sessions.policy import Policy, load_policy
 from edge.sessions.runner import CabinetRunner, RequestResult
 from edge.sessions.snapshot import CabinetSnapshot
 from edge.sessions.staff_desk import StaffDesk
 
-__all__ = ["CabinetRunner", "CabinetSnapshot", "PendedBasket", "Policy", "RequestResult", "StaffDesk", "load_policy"]
+__all__ = [
+    "CabinetRunner",
+    "CabinetSnapshot",
+    "PendedBasket",
+    "Policy",
+    "RequestResult",
+    "StaffDesk",
+    "hash_pin",
+    "load_policy",
+]

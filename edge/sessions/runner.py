@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
@@ -19,12 +20,11 @@ from typing import Literal
 import msgspec
 
 from contracts.clock import Clock
-from contracts.event_types import Line
+from contracts.event_types import GateDecision, Line
 from device_drivers.capabilities import AdultReading, Lock, Scale
 from device_drivers.errors import DeviceError
 from edge.config import CabinetConfig, StoreConfig
 from edge.ports import LedgerFullError, LedgerPort, Payment, Transaction
-from edge.sessions import snapshot
 from edge.sessions.cashier import Cashier
 from edge.sessions.core.asking import House
 from edge.sessions.core.cabinet import CabinetMachine
@@ -57,20 +57,19 @@ from edge.sessions.core.inputs import (
     Start,
     Unlock,
     Unstable,
-    View,
 )
-from edge.sessions.core.records import Incident, Mode, Quota, Session, Stored
-from edge.sessions.eyes import DoorEye, Pace, ScaleEye
+from edge.sessions.core.records import Mode, Quota, Session, Stored
+from edge.sessions.eyes import Pace
 from edge.sessions.policy import Policy
-from edge.sessions.snapshot import AlarmSnapshot, CabinetSnapshot, SessionSnapshot
+from edge.sessions.screen import Screen
+from edge.sessions.senses import Senses
+from edge.sessions.snapshot import CabinetSnapshot
 from edge.sessions.spec import cabinet_spec
 from edge.sessions.staff_desk import StaffDesk
 
 MAX_WAITING = 32  # asks of people that may wait for one cabinet
 MAX_REF = 64
 MAX_ROWS = 8  # rows that one look may run through
-OUTCOME_S = 8.0
-NOTICE_S = 60.0  # how long an alarm that clears by itself is shown
 log = logging.getLogger("zhanggui.sessions")
 
 Method = Literal["id_card", "member_document", "staff_document", "network_id"]
@@ -130,9 +129,7 @@ class CabinetRunner:
         self._ready = False
         self._full_until_s = float("-inf")
         self._entered: tuple[object, float] = (None, 0.0)  # the slot's state, and the real time of entering it
-        self._alarms: dict[tuple[str, str], float] = {}
-        self._outcome: tuple[SessionSnapshot, float] | None = None
-        self._failed: tuple[str, ...] = ()
+        self._screen = Screen(self._house)
         self.counters: Counter[str] = Counter()
         self._cashier = Cashier(
             cabinet=self._spec.cabinet,
@@ -145,49 +142,29 @@ class CabinetRunner:
             answer=self._answer,
             counters=self.counters,
         )
-        boards = {p.board for p in self._spec.compartments.values()}
-        self._doors = {
-            b: DoorEye(
-                lock=locks[b],
-                channels={c: p.channel for c, p in self._spec.compartments.items() if p.board == b},
-                pace=self._pace,
-                real_s=real_s,
-                near=self._near,
-                wake=self._wake.set,
-            )
-            for b in sorted(boards)
-        }
-        self._locks = {b: locks[b] for b in boards}
-        scale_of = {s.id: s.scale for c in cabinet.compartment for s in c.shelf}
-        self._scales = {
-            s.shelf: ScaleEye(
-                shelf=s.shelf,
-                scale=scales[scale_of[s.shelf]],
-                sigma_g=s.sigma_g,
-                clock=clock,
-                pace=self._pace,
-                real_s=real_s,
-                near=self._near,
-                wake=self._wake.set,
-            )
-            for p in self._spec.compartments.values()
-            for s in p.shelves
-        }
+        self._locks = {p.board: locks[p.board] for p in self._spec.compartments.values()}
+        self._senses = Senses(
+            spec=self._spec,
+            locks=self._locks,
+            scales={s.id: scales[s.scale] for c in cabinet.compartment for s in c.shelf},
+            clock=clock,
+            pace=self._pace,
+            real_s=real_s,
+            near=self._near,
+            wake=self._wake.set,
+        )
         staff.listen(self._wake.set)
 
     # -------------------------------------------------------------- life
 
     async def run(self) -> None:
         """Recover, then serve until cancelled. A ledger that is full at start is waited for."""
+        self._ready, self._unlock, self._reply = False, None, None
         self._memory = Memory(durable=load(self._ledger.state, self._mine))
-        name = self._spec.cabinet
         async with asyncio.TaskGroup() as group:
             self._cashier.open(group)
-            for board, doors in self._doors.items():
-                group.create_task(doors.run(), name=f"{name}:doors:{board}")
-            for shelf, scale in self._scales.items():
-                group.create_task(scale.run(), name=f"{name}:scale:{shelf}")
-            group.create_task(self._serve(), name=f"{name}:serve")
+            self._senses.start(group)
+            group.create_task(self._serve(), name=f"{self._spec.cabinet}:serve")
 
     def _mine(self, kind: str, key: str, value: Stored) -> bool:
         shelves = {s.shelf for p in self._spec.compartments.values() for s in p.shelves}
@@ -208,21 +185,21 @@ class CabinetRunner:
         while True:
             self._wake.clear()
             await self._turn()
-            try:
-                async with asyncio.timeout(self._pace.tick_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await self._nap()
 
     async def _first_look(self) -> None:
         """Every board fenced and every scale heard before the first request; a dead one is waited for no longer than
         `T_verify`."""
         until_s = self._real_s() + self._policy.timeouts_s.verify
-        while self._real_s() < until_s:
-            doors = all(self._eye(c).heard(c) for c in self._spec.compartments)
-            if doors and all(s.heard for s in self._scales.values()):
-                return
-            await asyncio.sleep(self._pace.near_s)
+        while self._real_s() < until_s and not self._senses.all_heard():
+            self._wake.clear()
+            await self._nap()
+
+    async def _nap(self) -> None:
+        """Until something wakes us, or a tick."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.tick_s):
+                await self._wake.wait()
 
     async def _turn(self) -> None:
         """Everything that is due now."""
@@ -255,7 +232,7 @@ class CabinetRunner:
             self._disk_well()
         before = self._memory
         self._memory = replace(step.memory, revoked=step.memory.revoked | self._shut)
-        self._show_conclusion(before)
+        self._screen.moved(before, self._memory, self._clock.now_s())
         for effect in step.effects:
             self._do(effect, before)
         if not step.silent or before.slot != self._memory.slot:
@@ -265,7 +242,7 @@ class CabinetRunner:
     def _disk_full(self) -> None:
         if self._full_until_s == float("-inf"):
             log.error("cabinet %s: the ledger takes nothing; no door will be opened until it does", self._spec.cabinet)
-            self._alarms[("ledger_full", self._spec.cabinet)] = self._clock.now_s()
+            self._screen.alarm("ledger_full", self._spec.cabinet, self._clock.now_s())
         self.counters["ledger_full"] += 1
         self._full_until_s = self._real_s() + self._pace.retry_s
         self._changed()
@@ -274,7 +251,7 @@ class CabinetRunner:
         if self._full_until_s != float("-inf"):
             log.info("cabinet %s: the ledger takes events again", self._spec.cabinet)
             self._full_until_s = float("-inf")
-            self._alarms.pop(("ledger_full", self._spec.cabinet), None)
+            self._screen.clear("ledger_full", self._spec.cabinet)
 
     async def _probe(self) -> None:
         """A full ledger becomes writable by a successful append; where no step wants one, try an empty word."""
@@ -294,26 +271,20 @@ class CabinetRunner:
             case Authorise():
                 self._cashier.authorise(effect)
             case Acknowledge():
-                self._scales[effect.shelf].booked()
+                self._senses.scale(effect.shelf).booked()
             case Alarm():
-                self._alarms[(effect.code, effect.subject)] = self._clock.now_s()
+                self._screen.alarm(effect.code, effect.subject, self._clock.now_s())
                 log.warning("cabinet %s: %s at %s", self._spec.cabinet, effect.code, effect.subject)
             case Ended():
-                session = before.durable.session.get(effect.session)
-                if session is not None:
-                    self._show(session, effect.outcome, effect.lines)
+                self._screen.ended(before, effect, self._clock.now_s())
             case Frame():
                 pass  # the guard has seen it
 
     async def _look(self) -> None:
         """Devices and time, row after row until nothing moves."""
-        for eye in self._scales.values():
-            if eye.unbooked:
-                await self._apply(PowerUp(eye.shelf))
-        for compartment, place in self._spec.compartments.items():
-            if self._eye(compartment).open(compartment) is not False:
-                for shelf in place.shelves:
-                    self._scales[shelf.shelf].disturb(self._clock.now_s() + self._policy.timeouts_s.settle)
+        for shelf in self._senses.powered_up():
+            await self._apply(PowerUp(shelf))
+        self._senses.forget_moving(self._policy.timeouts_s.settle)
         for _ in range(MAX_ROWS):
             before = self._memory
             step = await self._apply(Look())
@@ -331,7 +302,7 @@ class CabinetRunner:
         if slot is None:
             return
         t = self._policy.timeouts_s
-        silent_s = self._eye(slot.compartment).silent_s(slot.compartment)
+        silent_s = self._senses.door(slot.compartment).silent_s(slot.compartment)
         if slot.state in ("verify", "wait", "weigh") and silent_s >= t.verify:
             await self._apply(Silent())
         elif slot.state == "weigh":
@@ -354,7 +325,7 @@ class CabinetRunner:
             self._memory = step.memory
             if any(isinstance(e, Frame) and e.intent == unlock.intent for e in step.effects):
                 encoded = True
-                self._eye(unlock.compartment).frame(unlock.compartment)
+                self._senses.door(unlock.compartment).frame(unlock.compartment)
             return encoded
 
         try:
@@ -382,7 +353,7 @@ class CabinetRunner:
             return RequestResult(ok=False, reason="bad_request")
         session = f"{self._rng.getrandbits(80):020x}"
         given = Request(session, mode, compartment, actor_ref, tuple(declared))
-        self._failed = ()
+        self._screen.failed = ()
         return replace(await self._ask(given), session=session)
 
     async def cancel(self, session: str) -> RequestResult:
@@ -472,13 +443,10 @@ class CabinetRunner:
         step = await ask.done
         if step is None:
             return RequestResult(ok=False, session=session, reason="ledger_full")
-        self._failed = _failed_rules(step) or self._failed
+        self._screen.failed = _failed_rules(step) or self._screen.failed
         return RequestResult(ok=not step.answer, session=session, reason=step.answer)
 
     # -------------------------------------------------------------- what is known
-
-    def _eye(self, compartment: str) -> DoorEye:
-        return self._doors[self._spec.compartments[compartment].board]
 
     def _near(self) -> bool:
         return self._memory.slot is not None or not self._ready
@@ -495,21 +463,7 @@ class CabinetRunner:
             shutter_open=self._shutter_open(),
             day_units=self._day_units(wall),
             writable=self._ledger.writable,
-            views={c: self._view(c) for c in self._spec.compartments},
-        )
-
-    def _view(self, compartment: str) -> View:
-        eye = self._eye(compartment)
-        weights = {
-            s.shelf: self._scales[s.shelf].weight(self._machine.epoch(self._memory, s.shelf))
-            for s in self._spec.compartments[compartment].shelves
-        }
-        known = {k: w for k, w in weights.items() if w is not None}
-        return View(
-            open=eye.open(compartment),
-            fenced=eye.fenced(compartment),
-            fresh=eye.fresh(compartment),
-            weights=known if len(known) == len(weights) else None,
+            views=self._senses.views(lambda shelf: self._machine.epoch(self._memory, shelf)),
         )
 
     def _day_units(self, wall: datetime | None) -> int | None:
@@ -522,53 +476,11 @@ class CabinetRunner:
         person = slot.age.person_day_key
         return sum(q.units for k, q in quotas.items() if k != slot.session and (q.person, q.day) == (person, day))
 
-    def _show_conclusion(self, before: Memory) -> None:
-        """The slot is free again, the money may still move: the buyer is told what was found."""
-        session = self._memory.durable.session.get(before.slot.session) if before.slot else None
-        if session is not None and self._memory.slot is None:
-            self._show(session, session.conclusion or "cancelled", session.proposal)
-
-    def _show(self, session: Session, outcome: str, lines: tuple[Line, ...]) -> None:
-        shown = SessionSnapshot(
-            session=session.id,
-            compartment=session.compartment,
-            mode=session.mode,
-            state="done",
-            declared=session.declared,
-            outcome=outcome,
-            lines=lines,
-            failed_rules=self._failed,
-        )
-        self._outcome = (shown, self._clock.now_s() + OUTCOME_S)
-
     def snapshot(self) -> CabinetSnapshot:
         """What the pages may know now."""
-        now_s = self._clock.now_s()
-        session = snapshot.live(self._house, self._memory, now_s, self._failed)
-        if session is None and self._outcome is not None and now_s < self._outcome[1]:
-            session = self._outcome[0]
-        return CabinetSnapshot(
-            cabinet=self._spec.cabinet,
-            compartments=snapshot.compartments(self._house, self._memory, self._facts()),
-            session=session,
-            reviews=snapshot.reviews(self._memory),
-            alarms=self._open_alarms(now_s),
-            revoked=self._memory.revoked,
-            counters=dict(self.counters),
-        )
-
-    def _open_alarms(self, now_s: float) -> tuple[AlarmSnapshot, ...]:
-        incidents: Mapping[str, Incident] = self._memory.durable.incident
-        for key, since_s in list(self._alarms.items()):
-            standing = key[0] == "ledger_full" or (key[0] == "door_forced" and key[1] in incidents)
-            if not standing and now_s - since_s > NOTICE_S:
-                del self._alarms[key]
-        return tuple(AlarmSnapshot(code, subject, s) for (code, subject), s in sorted(self._alarms.items()))
+        return self._screen.snapshot(self._memory, self._facts(), self._clock.now_s(), self.counters)
 
 
 def _failed_rules(step: Step) -> tuple[str, ...]:
-    for record in step.transaction.records:
-        failed = getattr(record.data, "failed", ())
-        if failed:
-            return tuple(failed)
-    return ()
+    """The rules that the step's own decision named."""
+    return next((r.data.failed for r in step.transaction.records if isinstance(r.data, GateDecision)), ())

@@ -55,7 +55,7 @@ class CabinetMachine:
             case Request():
                 sale.request(house, d, given)
             case Prove():
-                sale.prove(house, d, given)
+                sale.prove(d, given)
             case Give():
                 sale.give(house, d, given)
             case Drop():

@@ -88,8 +88,7 @@ def request(house: House, d: Draft, asked: Request) -> None:
             mode=asked.mode,
             actor_ref=asked.buyer,
             declared=lines,
-        ),
-        spec.cabinet,
+        )
     )
 
 
@@ -131,7 +130,7 @@ def _deny(house: House, d: Draft, asked: Request, reason: str, failed: tuple[str
         )
 
 
-def prove(house: House, d: Draft, proof: Prove) -> None:
+def prove(d: Draft, proof: Prove) -> None:
     """T03: the buyer was checked. A failed check ends nothing: another document may be shown."""
     slot = d.slot
     if slot is None or slot.session != proof.session or slot.state not in ("asked", "paying", "held"):
