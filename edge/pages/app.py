@@ -29,6 +29,8 @@ class PortInUseError(Exception):
 def mount(app: FastAPI, client: DeskClient, clock: Clock, title: str) -> None:
     """Add the store's pages to `app`. Once a process: the page library keeps its routes for ever."""
 
+    seats: dict[str, str] = {}
+
     @ui.page("/")
     def home(request: Request) -> None:
         home_page(request, client, title)
@@ -39,7 +41,7 @@ def mount(app: FastAPI, client: DeskClient, clock: Clock, title: str) -> None:
 
     @ui.page("/staff")
     def staff(request: Request) -> None:
-        staff_page(request, client, clock, title)
+        staff_page(request, client, clock, title, seats)
 
     serve_pages(app)
 

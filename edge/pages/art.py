@@ -13,8 +13,8 @@ QR: Final = Markup(
     '<path class="sp-art-accent" d="M10 34V18a8 8 0 0 1 8-8h16M86 10h16a8 8 0 0 1 8 8v16M110 86v16a8 8 0 0 1-8 8H86'
     'M34 110H18a8 8 0 0 1-8-8V86"/>'
     '<path d="M30 30h22v22H30zM68 30h22v22H68zM30 68h22v22H30z"/>'
-    '<path d="M38 38h6v6h-6zM76 38h6v6h-6zM38 76h6v6h-6zM68 68h8v8M84 68h6M90 76v6M68 84v6h8M84 90h6" '
-    'fill="currentColor"/>'
+    '<path d="M38 38h6v6h-6zM76 38h6v6h-6zM38 76h6v6h-6z" fill="currentColor"/>'
+    '<path d="M68 76v-8h8M84 68h6v6M76 82v-2h4M68 84v6h6M84 82h6v8h-8"/>'
     '<path class="sp-art-beam" d="M4 60h112"/></svg>'
 )
 

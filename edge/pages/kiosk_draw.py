@@ -55,9 +55,9 @@ def way_out(screen: Screen, lang: Lang) -> Markup:
 def countdown(screen: Screen, longest_s: float, lang: Lang) -> Markup:
     """The seconds left as a ring and a number; empty when nothing runs. `longest_s`: a full ring."""
     session = screen.session
-    if session is None or session.seconds_left is None or session.state == "done":
+    if session is None or screen.seconds_left is None:
         return Markup("")
-    seconds = max(0, round(session.seconds_left))
+    seconds = max(0, round(screen.seconds_left))
     share = round(100 * min(1.0, seconds / max(longest_s, 1.0)))
     ring = tag(
         "svg",
@@ -147,16 +147,6 @@ def _door_button(door: CompartmentDesk, label: str, what: str, lang: Lang) -> Ma
     )
 
 
-def _choose(screen: Screen, _: Choice, lang: Lang) -> Markup:
-    assert screen.cabinet is not None
-    rows = []
-    for door in screen.cabinet.compartments:
-        names = [_name(g, lang) for g in door.goods]
-        what = ("、" if lang == "zh" else ", ").join(names[:4]) + (" …" if len(names) > 4 else "")
-        rows.append(_door_button(door, t("kiosk.door", lang, door=door.compartment), what, lang))
-    return tag("div", rows, class_="sp-rows")
-
-
 def _code(_: Screen, __: Choice, lang: Lang) -> Markup:
     scan = tag(
         "div",
@@ -214,10 +204,11 @@ def _begin(screen: Screen, _: Choice, lang: Lang) -> Markup:
     return join(steps, tag("div", doors, class_="sp-rows"))
 
 
-def _id_card(_: Screen, __: Choice, lang: Lang) -> Markup:
+def _id_card(screen: Screen, _: Choice, lang: Lang) -> Markup:
     picture = tag("div", art.CARD, class_="sp-art", aria_hidden="true")
     privacy = tag("p", icon("lock"), t("kiosk.id.privacy", lang), class_="sp-privacy")
-    return join(tag("div", picture, tag("p", t("kiosk.id.body", lang)), class_="sp-sentence"), privacy)
+    wait = tag("div", picture, tag("p", t("kiosk.id.body", lang)), class_="sp-sentence")
+    return join(notice(screen.reason, lang), wait, privacy)
 
 
 def _goods(screen: Screen, choice: Choice, lang: Lang) -> Markup:
@@ -285,42 +276,51 @@ def _goods_row(goods: Goods, chosen: bool, lang: Lang) -> Markup:
 def _wait_for_staff(screen: Screen, _: Choice, lang: Lang) -> Markup:
     declared = screen.session.declared if screen.session else ()
     return join(
-        _waiting(t("kiosk.waiting.body", lang), "person"), _lines(declared, t("kiosk.receipt.list", lang), lang)
+        notice(screen.reason, lang),
+        _waiting(t("kiosk.waiting.body", lang), "person"),
+        _lines(declared, t("kiosk.receipt.list", lang), lang),
     )
 
 
 def _welcome(screen: Screen, _: Choice, lang: Lang) -> Markup:
-    session = screen.session
-    door = session.compartment if session else ""
+    door = screen.door.compartment if screen.door else ""
     opening = tag("p", icon("door-closed"), t("kiosk.welcome.opening", lang, door=door), class_="sp-opening")
-    if session is None or session.member is None:
-        return join(opening)
-    member = session.member
+    return join(opening, _greeting(screen, lang))
+
+
+def _greeting(screen: Screen, lang: Lang) -> Markup:
+    """Points and offers of a member. The cloud's word may come late: the door does not wait for it."""
+    member = screen.session.member if screen.session else None
+    if member is None:
+        return Markup("")
+    hello = t("kiosk.welcome.title", lang, name=member.name) if screen.kind != "welcome" else None
     points = tag(
-        "div", tag("span", t("kiosk.welcome.points", lang)), tag("strong", f"{member.points:,}"), class_="sp-points"
+        "div",
+        tag("p", hello, class_="sp-hello") if hello else None,
+        tag("span", t("kiosk.welcome.points", lang)),
+        tag("strong", f"{member.points:,}"),
+        class_="sp-points",
     )
-    if not member.offers:
-        return join(opening, points)
-    offers = (
+    offers = [
         tag("li", tag("span", _name(g, lang)), tag("span", money_text(g.price_fen), class_="zg-num"))
         for g in member.offers[:3]
-    )
+    ]
     listing = tag("div", tag("h2", t("kiosk.welcome.offers", lang)), tag("ul", offers), class_="sp-offers")
-    return join(opening, tag("div", points, listing, class_="sp-greeting"))
+    return tag("div", points, listing if offers else None, class_="sp-greeting")
 
 
-def _pull(_: Screen, __: Choice, ___: Lang) -> Markup:
-    return tag("div", art.OPEN_DOOR, class_="sp-art sp-art-open", aria_hidden="true")
+def _pull(screen: Screen, _: Choice, lang: Lang) -> Markup:
+    picture = tag("div", art.OPEN_DOOR, class_="sp-art", aria_hidden="true")
+    return join(tag("div", picture, class_="sp-sentence"), _greeting(screen, lang))
 
 
 def _open(screen: Screen, _: Choice, lang: Lang) -> Markup:
     staffed = screen.session is not None and screen.session.mode == "staff_release"
     text = t("kiosk.open.only" if staffed else "kiosk.open.body", lang)
-    picture = tag("div", art.OPEN_DOOR, class_="sp-art sp-art-open", aria_hidden="true")
+    picture = tag("div", art.OPEN_DOOR, class_="sp-art", aria_hidden="true")
     declared = screen.session.declared if screen.session else ()
-    return join(
-        tag("div", picture, tag("p", text), class_="sp-sentence"), _lines(declared, "", lang) if staffed else None
-    )
+    more = _lines(declared, t("kiosk.receipt.list", lang), lang) if staffed else _greeting(screen, lang)
+    return join(tag("div", picture, tag("p", text), class_="sp-sentence"), more)
 
 
 def _weigh(_: Screen, __: Choice, lang: Lang) -> Markup:
@@ -391,7 +391,6 @@ _BODIES: Final[dict[Kind, Callable[[Screen, Choice, Lang], Markup]]] = {
     "starting": _starting,
     "unknown": _unknown,
     "closed": _closed,
-    "choose": _choose,
     "code": _code,
     "begin": _begin,
     "id_card": _id_card,

@@ -11,7 +11,6 @@ Kind = Literal[
     "starting",  # no agent yet
     "unknown",  # no such cabinet
     "closed",  # every door is closed for a reason
-    "choose",  # which door
     "code",  # scan or type the member code
     "begin",  # what a staffed cabinet asks for
     "id_card",
@@ -34,6 +33,8 @@ MAX_QTY: Final = 10
 _BEFORE_THE_FRAME: Final = frozenset({"asked", "paying", "held"})
 _ENDS: Final[dict[str, Kind]] = {
     "settled": "receipt",
+    "nothing": "nothing",
+    "review": "review",
     "review_charged": "receipt",
     "settled_unpaid": "unpaid",
     "nothing_taken": "nothing",
@@ -42,8 +43,11 @@ _ENDS: Final[dict[str, Kind]] = {
     "cancelled": "cancelled",
     "voided": "cancelled",
     "declined": "declined",
-    "restocked": "nothing",
 }
+_COUNTED: Final = frozenset({"id_card", "goods", "waiting", "pull", "open"})  # there is something to do in time
+# What a customer can understand and act on, the most telling first. A missing release (T02) is no reason: it was
+# never given, or the customer left.
+_TELLING: Final = ("T03", "T06", "T01", "T05", "T04", "revoke", "D.offline", "D.incident", "D.door", "D.weights")
 
 
 @dataclass(slots=True)
@@ -72,6 +76,11 @@ class Screen:
         """Before the frame a session can end; after it, putting back and closing the door is what cancels."""
         return self.session is not None and self.session.state in _BEFORE_THE_FRAME
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Of a countdown that the customer can do something about."""
+        return self.session.seconds_left if self.session is not None and self.kind in _COUNTED else None
+
 
 def screen_of(state: DeskState | None, cabinet_id: str) -> Screen:
     """The screen of this cabinet's kiosk now."""
@@ -82,9 +91,10 @@ def screen_of(state: DeskState | None, cabinet_id: str) -> Screen:
         return Screen("unknown")
     if cabinet.mode == "counter_only":
         return Screen("closed", cabinet, reason="counter_only")
-    if cabinet.session is not None:
-        return _in_session(cabinet, cabinet.session)
-    return _before(cabinet)
+    session = cabinet.session
+    if session is None or (session.state == "done" and session.mode == "restock"):
+        return _before(cabinet)
+    return _in_session(cabinet, session)
 
 
 def _before(cabinet: CabinetDesk) -> Screen:
@@ -94,18 +104,19 @@ def _before(cabinet: CabinetDesk) -> Screen:
         return Screen("closed", cabinet, reason=reason)
     if cabinet.mode == "staff_release":
         return Screen("begin", cabinet, usable[0] if len(usable) == 1 else None)
-    return Screen("code", cabinet, usable[0]) if len(cabinet.compartments) == 1 else Screen("choose", cabinet)
+    return Screen("code", cabinet, usable[0])
 
 
 def _in_session(cabinet: CabinetDesk, session: SessionDesk) -> Screen:
     door = next((d for d in cabinet.compartments if d.compartment == session.compartment), None)
 
-    def screen(kind: Kind, reason: str = "") -> Screen:
-        return Screen(kind, cabinet, door, session, reason)
+    why = next((rule for rule in _TELLING if rule in session.failed_rules), "")
+
+    def screen(kind: Kind) -> Screen:
+        return Screen(kind, cabinet, door, session, why)
 
     if session.state == "done":
-        why = session.failed_rules[0] if session.failed_rules else ""
-        return screen(_ENDS.get(session.outcome, "review"), why)
+        return screen(_ENDS.get(session.outcome, "review"))
     if session.mode == "restock":
         return screen("restock")
     if session.state in ("open", "weigh"):
@@ -118,8 +129,6 @@ def _in_session(cabinet: CabinetDesk, session: SessionDesk) -> Screen:
         return screen("waiting" if session.declared else "goods")
     if session.mode == "staff_release" and "release" in session.needs:
         return screen("waiting")  # the release expired while the hold stood: staff may give it again
-    if session.state == "asked" and session.member is None:
-        return screen("code")
     return screen("welcome")
 
 

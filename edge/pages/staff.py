@@ -21,23 +21,26 @@ from look.markup import join
 NOTICE_S: Final = 12.0
 
 
-def staff_page(request: Request, client: DeskClient, clock: Clock, title: str) -> None:
-    """Draw the staff tablet for this visitor. A page that is closed signs its person out."""
+def staff_page(request: Request, client: DeskClient, clock: Clock, title: str, seats: dict[str, str]) -> None:
+    """Draw the staff tablet for this visitor. A page that is closed signs its person out.
+
+    `seats`: staff id to the terminal of the latest sign-in, one for all pages of the process.
+    """
     with page_frame(
         request, title=title, heading=t("staff.title", "zh"), scope=title, layout="plain", home="/staff"
     ) as frame:
         ui.page_title(f"{t('staff.title', frame.lang)} · {title}")
         ui.context.client.layout.classes("sp-staff")
         frame.heading.element.props("tabindex=-1")
-        tablet = _Tablet(client, clock, frame.lang, frame.heading)
+        tablet = _Tablet(client, clock, frame.lang, frame.heading, seats)
         live_page(client, tablet.draw, tablet.act)
         ui.timer(1.0, tablet.beat)
         ui.context.client.on_delete(tablet.close)
 
 
 class _Tablet:
-    def __init__(self, client: DeskClient, clock: Clock, lang: Lang, heading: Part) -> None:
-        self._client, self._clock, self._lang, self._heading = client, clock, lang, heading
+    def __init__(self, client: DeskClient, clock: Clock, lang: Lang, heading: Part, seats: dict[str, str]) -> None:
+        self._client, self._clock, self._lang, self._heading, self._seats = client, clock, lang, heading, seats
         self._desk = Desk()
         self._terminal = secrets.token_hex(8)  # this page; a reload is another terminal and signs in again
         self._word, self._done, self._told_until_s = "", "", 0.0
@@ -89,8 +92,8 @@ class _Tablet:
             self._beating = False
 
     async def close(self) -> None:
-        """The page is gone: so is the person, until they sign in again."""
-        if self._desk.staff_id:
+        """The page is gone: so is the person, until they sign in again, unless they have done so elsewhere already."""
+        if self._desk.staff_id and self._seats.get(self._desk.staff_id) == self._terminal:
             await self._client.ask("sign_out", staff_id=self._desk.staff_id, terminal=self._terminal)
             self._desk.leave()
 
@@ -136,6 +139,7 @@ class _Tablet:
                 reply = await self._client.ask("sign_in", staff_id=name, pin=pin, terminal=self._terminal)
                 if reply.ok:
                     desk.sign_in(name, self._clock.now_s())
+                    self._seats[name] = self._terminal
                     self._tell()
                 else:
                     self._answer(reply, "")

@@ -252,10 +252,10 @@ class FakeStore:
                         of_session.session, declared=(line(goods, ask.qty),), waiting_s=3.0, seconds_left=97.0
                     ),
                 )
+            case "start" if self._cabinet(ask.cabinet).mode == "self_service":
+                return "code_needed"
             case "start":
-                staffed = self._cabinet(ask.cabinet).mode == "staff_release"
-                needs = ("age", "release") if staffed else ()
-                self._begin(ask.cabinet, ask.compartment, needs=needs, seconds_left=114.0)
+                self._begin(ask.cabinet, ask.compartment, needs=("age", "release"), seconds_left=114.0)
             case "member":
                 if ask.code != CODE:
                     return "bad_code"

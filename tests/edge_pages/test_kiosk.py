@@ -46,7 +46,7 @@ def with_cabinet(cabinet: CabinetDesk) -> DeskState:
     ("cabinet", "session", "kind"),
     [
         # a snack cabinet, from the code to the receipt
-        ("snack", {}, "code"),  # a door was named, the code still to come
+        ("snack", {}, "welcome"),  # a code was read; the cloud's greeting is on its way
         ("snack", {"state": "held", "member": MEMBER}, "welcome"),
         ("snack", {"state": "paying"}, "welcome"),
         ("snack", {"state": "intent"}, "welcome"),
@@ -63,7 +63,9 @@ def with_cabinet(cabinet: CabinetDesk) -> DeskState:
         ("snack", {"state": "done", "outcome": "review_dropped"}, "nothing"),
         ("snack", {"state": "done", "outcome": "declined"}, "declined"),
         ("snack", {"state": "done", "outcome": "voided"}, "cancelled"),
-        ("snack", {"state": "done", "outcome": "needs_review"}, "review"),
+        ("snack", {"state": "done", "outcome": "nothing"}, "nothing"),  # concluded, the hold still to be given back
+        ("snack", {"state": "done", "outcome": "review"}, "review"),
+        ("snack", {"state": "done", "outcome": "settled", "mode": "restock"}, "code"),  # no receipt for a restock
         ("snack", {"state": "done", "outcome": ""}, "review"),  # no word for it yet: honest, and no charge promised
         ("snack", {"state": "open", "mode": "restock"}, "restock"),
         # a staffed cabinet
@@ -84,7 +86,7 @@ def test_each_state_has_its_screen(cabinet: str, session: dict[str, Any], kind: 
     ("cabinet", "kind", "reason"),
     [
         ("snack", "code", ""),  # one door: straight to the code
-        ("drinks", "choose", ""),
+        ("drinks", "code", ""),  # the agent knows which door
         ("staffed", "begin", ""),
         ("nowhere", "unknown", ""),
     ],
@@ -244,3 +246,36 @@ def test_a_name_can_never_become_markup() -> None:
     from look.markup import join
 
     assert "<script>" not in join(kiosk_draw.heading(screen, "en"))
+
+
+@pytest.mark.parametrize(
+    ("failed", "reason"),
+    [
+        ((), ""),
+        (("T02",), ""),  # nobody has released: no reason a customer can act on
+        (("T02", "T03"), "T03"),  # the card did not prove an adult
+        (("D.latch", "T01", "T02"), "T01"),
+        (("D.offline",), "D.offline"),
+    ],
+)
+def test_the_most_telling_rule_is_told(failed: tuple[str, ...], reason: str) -> None:
+    live = screen_of(at("staffed", needs=("age", "release"), failed_rules=failed), "staffed")
+    ended = screen_of(at("staffed", state="done", outcome="cancelled", failed_rules=failed), "staffed")
+    assert (live.reason, ended.reason) == (reason, reason)
+    assert ('role="alert"' in kiosk_draw.body(live, Choice(), "en")) is bool(reason)
+
+
+@pytest.mark.parametrize("state", ["wait", "open"])
+def test_a_greeting_that_comes_late_is_still_shown(state: str) -> None:
+    drawn = kiosk_draw.body(screen_of(at("snack", state=state, member=MEMBER), "snack"), Choice(), "en")
+    assert f"Hello, {MEMBER.name}" in drawn
+    assert "1,280" in drawn
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [("paying", False), ("held", False), ("wait", True), ("open", True), ("weigh", False)],
+)
+def test_only_seconds_that_a_customer_can_use_are_counted(state: str, shown: bool) -> None:
+    screen = screen_of(at("snack", state=state, seconds_left=9.0), "snack")
+    assert (kiosk_draw.countdown(screen, 10.0, "en") != "") is shown

@@ -173,24 +173,24 @@ async def test_a_code_that_cannot_be_one_is_refused_here(pages: Pages, code: str
 
 
 async def test_a_refusal_is_told_for_a_while(pages: Pages) -> None:
-    await pages.open("/kiosk/drinks?lang=en")
+    await pages.open("/kiosk/staffed?lang=en")
     pages.agent.answer = Reply(id="", ok=False, reason="busy")
-    await pages.act("start", "B1")
+    await pages.act("start", "C1")
     assert "in use" in pages.text("notice")
     await pages.clock.advance(12.0)
     pages.page.draw()
     assert pages.text("notice") == ""
     pages.agent.answer = Reply(id="", ok=False)
-    await pages.act("start", "B1")
+    await pages.act("start", "C1")
     assert "did not work" in pages.text("notice")
 
 
 async def test_a_second_tap_is_the_same_wish(pages: Pages) -> None:
-    await pages.open("/kiosk/drinks?lang=en")
+    await pages.open("/kiosk/staffed?lang=en")
     pages.agent.gate.clear()
-    first = asyncio.ensure_future(pages.act("start", "B1"))
+    first = asyncio.ensure_future(pages.act("start", "C1"))
     await asyncio.sleep(0)
-    await pages.act("start", "B1")
+    await pages.act("start", "C1")
     pages.agent.gate.set()
     await first
     assert len(pages.agent.asked) == 1
@@ -292,6 +292,16 @@ async def test_a_lapse_signs_the_page_out(pages: Pages) -> None:
 async def test_a_closed_page_signs_its_person_out_once(pages: Pages) -> None:
     await signed_in(pages, store())
     await pages.page.close()
+    await pages.page.close()
+    assert [a for a, _ in pages.agent.asked] == ["sign_out"]
+
+
+async def test_an_old_page_does_not_sign_out_who_has_signed_in_on_a_new_one(pages: Pages) -> None:
+    await signed_in(pages, store())
+    old = pages.page
+    await signed_in(pages, store())
+    await old.close()
+    assert pages.agent.asked == []
     await pages.page.close()
     assert [a for a, _ in pages.agent.asked] == ["sign_out"]
 
