@@ -15,7 +15,7 @@ from device_drivers import serial_link
 from device_drivers.bus import Bus, Exchange, NoReplyError, Priority
 from device_drivers.errors import MisconfiguredError, UnavailableError
 from device_drivers.lock_8a import LockBoard8A
-from device_drivers.serial_link import MAX_BUFFERED_BYTES, SerialLink, open_serial
+from device_drivers.serial_link import MAX_BUFFERED_BYTES, MAX_FLUSH_READS, READ_BYTES, SerialLink, open_serial
 from tests.device_drivers.twins import LockTwin
 
 
@@ -194,12 +194,34 @@ async def test_flush_notices_the_pulled_cable_first(terminal):
     link.close()
 
 
-async def test_a_real_port_that_hangs_up_reads_nothing(terminal, monkeypatch):
-    """A pseudo-terminal answers with an error; an adapter that was pulled out is readable and empty."""
+def empty(fd: int, count: int) -> bytes:
+    return b""
+
+
+def broken(fd: int, count: int) -> bytes:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("read", "sentence"),
+    [
+        (empty, "hung up"),  # an adapter that was pulled out is readable and empty
+        (broken, "read failed: Input/output error"),  # or fails, as its driver pleases
+    ],
+)
+async def test_both_ways_in_which_a_port_goes_away(terminal, monkeypatch, read, sentence):
     link = await open_serial(terminal.port, 9600)
-    monkeypatch.setattr(serial_link.os, "read", lambda fd, count: b"")
-    with pytest.raises(UnavailableError, match="hung up"):
+    monkeypatch.setattr(serial_link.os, "read", read)
+    with pytest.raises(UnavailableError, match=sentence):
         link.flush()
+    link.close()
+
+
+async def test_a_port_that_never_runs_dry_does_not_hold_the_loop(terminal, monkeypatch):
+    link = await open_serial(terminal.port, 9600)
+    monkeypatch.setattr(serial_link.os, "read", lambda fd, count: b"x" * count)
+    assert len(link.flush()) == MAX_BUFFERED_BYTES
+    assert link.dropped_bytes == (MAX_FLUSH_READS * READ_BYTES) - MAX_BUFFERED_BYTES
     link.close()
 
 
