@@ -153,7 +153,7 @@ def test_the_answer_is_found(heard, status, step):
     assert [answer.status for answer in answers if answer] == ([] if status is None else [status])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=2310), st.binary(max_size=60), st.integers(1, 700))
 def test_any_content_passes_behind_noise_in_pieces_of_any_size(content, noise, step):
     noise = noise.replace(b"\xaa", b"")
@@ -167,7 +167,7 @@ def test_any_content_passes_behind_noise_in_pieces_of_any_size(content, noise, s
 preambles = st.sampled_from([b"\xaa\xaa\xaa\x96\x69", b"\xaa\xaa\xaa\x96\x69\x09\x0e", b"\xaa\xaa\xaa\x96\x69\x00\x04"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=900) | preambles, max_size=12))
 def test_no_bytes_break_a_decoder_and_none_pile_up(pieces):
     decoder = AnswerDecoder(ignore)
@@ -212,7 +212,7 @@ def test_what_is_no_number(number):
     assert not person.has_right_check_digit(number)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text("0123456789", min_size=17, max_size=17), st.integers(0, 16), st.integers(1, 9))
 def test_one_wrong_digit_is_always_noticed(digits, place, shift):
     weighted = sum(int(digit) * (1 << (17 - at)) for at, digit in enumerate(digits))
@@ -238,7 +238,7 @@ def test_first_adult_day(birth, strict, first_day):
     assert person.adult_from(birth, strict=strict) == first_day
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dates(date(1900, 1, 1), date(2100, 1, 1)))
 def test_the_strict_day_is_never_earlier_and_a_day_later_but_for_leap_days(birth):
     strict, lax = person.adult_from(birth, strict=True), person.adult_from(birth, strict=False)
@@ -289,7 +289,7 @@ def test_the_pseudonym_is_the_key_of_the_day_over_the_number():
     assert judge(text_of_card(MINOR)).person_day_key != expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(min_size=256, max_size=256))
 def test_any_text_is_judged_and_makes_nobody_adult_by_chance(text):
     reading = judge(text)

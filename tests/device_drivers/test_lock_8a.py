@@ -133,13 +133,13 @@ frames = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(frames)
 def test_round_trip(frame):
     assert Frame.from_bytes(frame.to_bytes()) == frame
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(frames, max_size=5), st.lists(st.integers(1, 7), min_size=1, max_size=40))
 def test_frames_are_found_in_pieces_of_any_size(sent, sizes):
     stream = b"".join(frame.to_bytes() for frame in sent)
@@ -152,13 +152,13 @@ def test_frames_are_found_in_pieces_of_any_size(sent, sizes):
     assert decoder.buffered == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40).filter(lambda noise: not set(noise) & {0x80, 0x81, 0x8A}), frames)
 def test_a_frame_is_found_behind_noise(noise, frame):
     assert FrameDecoder(ignore).feed(noise + frame.to_bytes()) == [frame]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=64), max_size=8), st.booleans())
 def test_no_bytes_break_a_parser_and_none_pile_up(pieces, echo):
     parser = ReplyParser(open_command(1, 1), echo=echo, on_fault=ignore)
@@ -167,7 +167,7 @@ def test_no_bytes_break_a_parser_and_none_pile_up(pieces, echo):
         assert parser._decoder.buffered < 5
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=64))
 def test_parsing_any_bytes_raises_only_protocol_errors(data):
     try:

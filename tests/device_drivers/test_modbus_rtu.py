@@ -64,7 +64,7 @@ def test_a_check_sum_that_a_public_document_prints_wrong():
     assert not is_sealed(raw("01 0F 00 00 00 04 01 0F B5 CC"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300))
 def test_the_check_sum_agrees_with_one_written_differently(data):
     assert crc16(data) == modbus_crc(data)
@@ -163,7 +163,7 @@ writes = st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=123).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(reads, st.data())
 def test_every_read_finds_its_reply(question, data):
     content = data.draw(st.binary(min_size=2 * question.count, max_size=2 * question.count))
@@ -172,7 +172,7 @@ def test_every_read_finds_its_reply(question, data):
     assert ReplyParser(question, ignore).feed(reply) == content
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(writes)
 def test_every_write_finds_its_reply(question):
     sent = question.to_bytes()
@@ -181,7 +181,7 @@ def test_every_write_finds_its_reply(question):
     assert ReplyParser(question, ignore).feed(seal(sent[:6])) == b""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(reads | writes, st.lists(st.binary(max_size=300), max_size=6))
 def test_no_bytes_break_a_parser_and_none_pile_up(question, pieces):
     parser = ReplyParser(question, ignore)

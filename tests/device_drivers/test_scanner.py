@@ -57,7 +57,7 @@ def test_an_empty_suffix_is_refused():
         LineDecoder(ignore, b"")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=900), max_size=8), st.sampled_from([None, b"\t", b"\r\n", b"<<>>"]))
 def test_no_bytes_break_the_decoder_and_none_pile_up(pieces, suffix):
     decoder = LineDecoder(ignore, suffix)
@@ -69,7 +69,7 @@ def test_no_bytes_break_the_decoder_and_none_pile_up(pieces, suffix):
         assert decoder.buffered <= MAX_TEXT_BYTES + 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40), max_size=6),
     st.integers(1, 50),
@@ -151,7 +151,7 @@ def test_a_speed_the_module_does_not_have():
     assert caught.value.side == "local"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_reply_or_a_protocol_error(data):
     try:
