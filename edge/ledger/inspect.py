@@ -72,7 +72,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 def show(path: Path, lane: Lane, after: int = 0, limit: int = 20) -> list[ShownEvent]:
     """Up to `limit` retained rows of a lane that follow sequence `after`. Raises LedgerOpenError."""
     with _opened(path) as connection:
-        query = f"SELECT seq, raw, hash FROM {TABLES[lane]} WHERE seq>? ORDER BY seq LIMIT ?"  # noqa: S608  # names from our own table
+        query = (
+            f"SELECT seq, CAST(raw AS BLOB), CAST(hash AS BLOB) FROM {TABLES[lane]} WHERE seq>? ORDER BY seq LIMIT ?"  # noqa: S608  # names from our own table
+        )
         return [ShownEvent(*row) for row in connection.execute(query, (after, limit))]
 
 
@@ -103,7 +105,9 @@ def _lane(connection: sqlite3.Connection, lane: LaneRow, found: _Problems) -> La
     name, expected, previous = lane.name, lane.freed.seq + 1, lane.freed.hash
     dropped = 0
     table = TABLES[name]
-    for seq, raw, digest in connection.execute(f"SELECT seq, raw, hash FROM {table} ORDER BY seq"):  # noqa: S608  # names from our own table
+    for seq, raw, digest in connection.execute(
+        f"SELECT seq, CAST(raw AS BLOB), CAST(hash AS BLOB) FROM {table} ORDER BY seq"  # noqa: S608  # names from our own table
+    ):
         if seq != expected:
             found.add(f"{name} {expected}: missing, next is {seq}")
         if raw is None:

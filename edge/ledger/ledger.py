@@ -15,6 +15,7 @@ from contracts.clock import Clock, rfc3339
 from contracts.envelope import ClockQuality, Stamp
 from contracts.event_types import Lane
 from edge.ledger.errors import LedgerInUseError, LedgerOpenError
+from edge.ledger.heal import is_unreadable, salvage, set_aside
 from edge.ledger.lanes import LaneView
 from edge.ledger.rows import LaneRow, Pending
 from edge.ledger.schema import connect, connect_readonly, free_bytes, open_error, prepare
@@ -70,16 +71,31 @@ class Ledger:
         ledger = cls(clock=clock, boot=boot, instance=machine)
         state: dict[str, dict[str, bytes]] = {}
 
-        def open_store() -> Store:
+        def open_file() -> Store:
             with contextlib.ExitStack() as undo:
                 connection = undo.enter_context(contextlib.closing(connect(path, busy_timeout_s)))
                 moved_from = prepare(connection, path, tenant=tenant, store=store, machine=machine, free=free)
                 if moved_from is not None:
                     _log.warning("the ledger was bound to another machine before; it is now instance %s", machine)
                 opened = Store(connection, tenant=tenant, store=store, telemetry_rows=telemetry_rows)
+                for damage in opened.heal(ledger._stamp()):
+                    _log.error("%s lane damaged after %d: %s", damage.lane, damage.first - 1, damage.detail)
                 state.update(opened.state())
                 undo.pop_all()
                 return opened
+
+        def open_store() -> Store:
+            try:
+                return open_file()
+            except sqlite3.Error as error:
+                if not is_unreadable(error):
+                    raise
+                aside = set_aside(path)
+                _log.error("the ledger cannot be read (%s); it is kept as %s, a new one begins", error, aside.name)
+            opened = open_file()
+            opened.adopt(salvage(aside), "the file could not be read and is kept aside", ledger._stamp())
+            state.update(opened.state())
+            return opened
 
         with contextlib.ExitStack() as undo:
             undo.enter_context(_owned(path))

@@ -19,10 +19,11 @@ from contracts.envelope import (
     next_hash,
     root_hash,
 )
-from contracts.event_types import EventData, Lane, StreamForked, TelemetryDropped, lane_of
+from contracts.event_types import LANES, EventData, Lane, LedgerDamaged, StreamForked, TelemetryDropped, lane_of
 from contracts.ids import new_uuid
 from contracts.messages import Gap, Parent
 from edge.ledger.errors import ForkRefusedError
+from edge.ledger.heal import Salvage, find_damage
 from edge.ledger.rows import LaneRow, Mark, Pending, Slice
 from edge.ledger.schema import TABLES
 from edge.ports import LedgerFullError, Transaction
@@ -33,6 +34,10 @@ ORIGIN_BYTES = 512  # kept free in every event: a fork writes its origin into it
 DROP_REASON = "overflow"
 
 _INSERT = {lane: f"INSERT INTO {table} (seq, raw, hash) VALUES (?, ?, ?)" for lane, table in TABLES.items()}  # noqa: S608  # names from our own table
+_QUARANTINE = {
+    lane: f"INSERT INTO quarantine (lane, stream, seq, raw, hash, reason) SELECT ?, ?, seq, raw, hash, ? FROM {table} WHERE seq=?"  # noqa: S608,E501  # names from our own table
+    for lane, table in TABLES.items()
+}
 _PROBE = f"INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', printf('%.{MAX_EVENT_BYTES}c', ' '))"  # noqa: S608  # a number of ours
 _SAVE_LANE = (
     "UPDATE lane SET stream=?, parent=?, tail_seq=?, tail_hash=?, freed_seq=?, freed_hash=?, dropped_seq=? WHERE name=?"
@@ -243,19 +248,69 @@ class Store:
         before = dict(self.lanes)
         try:
             self._begin()
-            fresh = new_uuid()
-            root = Mark(0, root_hash(fresh))
-            parent = Parent(stream=old.stream, common=common, hash=parent_hash.hex())
-            self._start_stream(LaneRow(name, fresh, parent, root, root, 0), old, common)
-            told = StreamForked(lane=name, parent=old.stream, common=common, reason=reason)
-            lanes = dict(self.lanes)
-            row = self._encode(lanes, told, "agent", stamp)
-            self.connection.execute(_INSERT[row[0]], row[1:])
-            self.lanes = lanes
+            self._leave(old, common, parent_hash)
+            self._tell(StreamForked(lane=name, parent=old.stream, common=common, reason=reason), stamp)
             self._finish()
         except sqlite3.Error as error:
             self._undo(before)
             raise _full(error) from error
+
+    def heal(self, stamp: Stamp) -> list[LedgerDamaged]:
+        """Fork every lane before what breaks its chain and set the broken rows aside; what was found."""
+        found: list[LedgerDamaged] = []
+        for name in LANES:
+            lane = self.lanes[name]
+            damage = find_damage(self.connection, lane)
+            if damage is None:
+                continue
+            self._begin()
+            for seq in damage.bad:
+                self.connection.execute(_QUARANTINE[name], (name, lane.stream, "breaks the chain", seq))
+                self.connection.execute(f"DELETE FROM {TABLES[name]} WHERE seq=?", (seq,))  # noqa: S608  # names from our own table
+            self._leave(lane, damage.common, hash_at(self.connection, lane, damage.common) or lane.freed.hash)
+            self._tell(StreamForked(lane=name, parent=lane.stream, common=damage.common, reason="damaged"), stamp)
+            detail = f"{len(damage.bad)} places broken, {damage.missing} rows missing; what was readable is kept aside"
+            event = LedgerDamaged(lane=name, first=damage.common + 1, last=damage.last, detail=detail)
+            self._tell(event, stamp)
+            self._finish()
+            found.append(event)
+        return found
+
+    def adopt(self, saved: Salvage, detail: str, stamp: Stamp) -> list[LedgerDamaged]:
+        """Re-append what an unreadable file still gave, each with its origin, and say so. One transaction."""
+        self._begin()
+        found: list[LedgerDamaged] = []
+        for name, events in saved.events.items():
+            tail = self.lanes[name].tail
+            for stream, seq, raw, digest in events:
+                origin = Origin(stream=stream, seq=seq, hash=digest.hex())
+                again = reappended(raw, stream=self.lanes[name].stream, seq=tail.seq + 1, origin=origin)
+                tail = Mark(tail.seq + 1, next_hash(tail.hash, again))
+                self.connection.execute(_INSERT[name], (tail.seq, again, tail.hash))
+            self.lanes = {**self.lanes, name: replace(self.lanes[name], tail=tail)}
+            seqs = [seq for _, seq, _, _ in events]
+            said = f"{detail}; {len(events)} events were saved"
+            found.append(LedgerDamaged(lane=name, first=min(seqs, default=0), last=max(seqs, default=0), detail=said))
+        rows = [(kind, key, value) for (kind, key), value in saved.state.items()]
+        self.connection.executemany("INSERT OR REPLACE INTO state (kind, key, value) VALUES (?, ?, ?)", rows)
+        for event in found:
+            self._tell(event, stamp)
+        self._finish()
+        return found
+
+    def _tell(self, data: EventData, stamp: Stamp) -> None:
+        """Append one event of the ledger's own, inside the transaction that is open."""
+        lanes = dict(self.lanes)
+        name, seq, raw, digest = self._encode(lanes, data, "agent", stamp)
+        self.connection.execute(_INSERT[name], (seq, raw, digest))
+        self.lanes = lanes
+
+    def _leave(self, old: LaneRow, common: int, digest: bytes) -> None:
+        """Start a new stream that names `old` as its parent, inside the transaction that is open."""
+        fresh = new_uuid()
+        root = Mark(0, root_hash(fresh))
+        parent = Parent(stream=old.stream, common=common, hash=digest.hex())
+        self._start_stream(LaneRow(old.name, fresh, parent, root, root, 0), old, common)
 
     def _start_stream(self, lane: LaneRow, old: LaneRow, common: int) -> None:
         """Re-append in place: the new sequence of an event is never above its old one, so ascending order overwrites

@@ -10,9 +10,8 @@ import contextlib
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from random import Random
-from typing import Any
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -52,6 +51,7 @@ NETWORK_TIMEOUT_S = 10.0  # real seconds
 KEEPALIVE_S = 30
 MAX_QUEUED = 1000
 FAREWELL_S = 2.0
+_NETWORK_ERRORS = (aiomqtt.MqttError, OSError, TimeoutError)
 _log = logging.getLogger("zhanggui.uplink")
 
 
@@ -122,14 +122,14 @@ class Uplink:
         """Keep the line up until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
+            attempt = loop.create_task(self._connection(), name="uplink-connection")
             try:
-                await self._connection()
-            except* (aiomqtt.MqttError, OSError, TimeoutError) as group:
-                self._lost(str(_first(group)) or "timed out")
-            except* Exception as group:  # noqa: BLE001  # a supervisor's edge: one bad connection must not end the line
-                self._counters["internal_error"] += 1
-                _log.exception("the uplink failed", exc_info=group)
-            _heed_cancel()
+                await asyncio.wait({attempt})
+            finally:
+                while not attempt.done():  # Python 3.11 may lose a cancellation that meets an error in a TaskGroup
+                    attempt.cancel()
+                    await asyncio.wait({attempt}, timeout=FAREWELL_S)
+            self._ended(attempt.exception() if not attempt.cancelled() else None)
             await asyncio.sleep(self._backoff.down(loop.time()))
 
     async def ask(self, method: str, args: Mapping[str, str | int | None], ttl_s: float) -> Response | None:
@@ -166,7 +166,6 @@ class Uplink:
         self._since_ms = unix_ms(self._clock.wall())
         async with self._new_client() as client:
             codes = await client.subscribe(self._topics.all_down, qos=1)
-            _heed_cancel()
             if any(getattr(code, "is_failure", False) for code in codes):
                 raise aiomqtt.MqttError("the broker refused our subscription")
             self._client = client
@@ -218,10 +217,18 @@ class Uplink:
             tls_context=ssl.create_default_context() if self._url.tls else None,
         )
 
-    def _lost(self, why: str) -> None:
+    def _ended(self, error: BaseException | None) -> None:
+        """A connection is over: of the network's faults tell the first, of our own every one."""
+        self._client = None
         self._counters["disconnected"] += 1
-        if not self._told_down:
-            _log.warning("no connection to %s: %s; trying again", self._url, why)
+        causes = list(_causes(error))
+        ours = [cause for cause in causes if not isinstance(cause, _NETWORK_ERRORS)]
+        if ours:
+            self._counters["internal_error"] += 1
+            _log.error("the uplink failed; it tries again", exc_info=ours[0])
+        elif not self._told_down:
+            why = str(causes[0]) if causes else ""
+            _log.warning("no connection to %s: %s; trying again", self._url, why or "no answer")
             self._told_down = True
 
     # -------------------------------------------------------------- what comes in
@@ -253,6 +260,7 @@ class Uplink:
     async def _heartbeat(self, client: aiomqtt.Client) -> None:
         while True:
             await self._publish_presence(client, online=True)
+            _heed_cancel()
             await self._clock.sleep(self._heartbeat_s)
             await self._note_clock()
 
@@ -272,6 +280,7 @@ class Uplink:
     async def _publish_lane(self, lane: LaneView, message: Hello | Batch) -> None:
         topic = self._topics.hello_up(lane.name) if isinstance(message, Hello) else self._topics.events(lane.name)
         await _publish(self._connected_client(), topic, message)
+        _heed_cancel()
 
     async def _publish_request(self, method: str, request: Request) -> None:
         try:
@@ -318,18 +327,19 @@ async def _publish(client: aiomqtt.Client, topic: str, message: Message, *, reta
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
         properties.UserProperty = (CONTENT_ENCODING, encoding)
     await client.publish(topic, payload, qos=1, retain=retain, properties=properties)
-    _heed_cancel()
 
 
 def _heed_cancel() -> None:
-    """Python 3.11 loses a cancellation that meets the end of a `wait_for` (in aiomqtt) or an error in a TaskGroup."""
+    """Python 3.11 loses a cancellation that meets the end of a `wait_for`, as in aiomqtt; for tasks of our own only."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The errors themselves, whatever groups they come in."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    elif error is not None:
+        yield error

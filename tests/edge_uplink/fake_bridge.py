@@ -116,13 +116,14 @@ class FakeBridge:
 
 
 class Proxy:
-    """Forwards TCP to a port until told to cut; `refuse` closes each connection after `refuse_after` bytes back."""
+    """Forwards TCP to a port until told to cut."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
-        self.drop_after_bytes: int | None = None
+        self.drop_after_bytes: int | None = None  # end a connection after so many bytes from the broker
+        self.refuse = False  # end a connection before the broker hears of it
         self.url = ""
 
     @contextlib.asynccontextmanager
@@ -143,6 +144,9 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self.refuse:
+            writer.close()
+            return
         back, forth = await asyncio.open_connection("127.0.0.1", self._port)
         self._writers |= {writer, forth}
         with contextlib.suppress(OSError):
