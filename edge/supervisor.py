@@ -36,8 +36,18 @@ class Supervisor:
         self._rng = rng
         self.tasks: dict[str, TaskHealth] = {}
 
-    async def keep(self, name: str, start: Callable[[], Awaitable[None]], *, cap_s: float = 30.0) -> None:
-        """Run `start()` again and again until cancelled. Waits are real time between 0 and `cap_s`."""
+    async def keep(
+        self,
+        name: str,
+        start: Callable[[], Awaitable[None]],
+        *,
+        cap_s: float = 30.0,
+        fatal: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """Run `start()` again and again until cancelled. Waits are real time between 0 and `cap_s`.
+
+        What is `fatal` is raised: a person must act, and starting again would not help.
+        """
         health = self.tasks.setdefault(name, TaskHealth(name))
         backoff = Backoff(rng=self._rng, base_s=0.25, cap_s=cap_s, stable_s=60.0)
         loop = asyncio.get_running_loop()
@@ -48,6 +58,8 @@ class Supervisor:
             try:
                 await start()
                 error: str = "ended"
+            except fatal:
+                raise
             except DeviceError as failure:
                 error = f"{type(failure).__name__}: {failure}"
             except Exception as failure:

@@ -58,7 +58,7 @@ def run(
 
 
 def _send(control: Path, command: str, **fields: str | float | bool | None) -> None:
-    from simulators.hardware.control import SimControl
+    from simulators.hardware.control import SimControl, SimRefusedError
 
     async def once() -> object:
         async with SimControl(control) as sim:
@@ -68,7 +68,7 @@ def _send(control: Path, command: str, **fields: str | float | bool | None) -> N
         answer = asyncio.run(once())
     except OSError as error:
         raise UserError(f"{control}: no hardware runs there; start it with: zhanggui demo") from error
-    except ValueError as error:
+    except SimRefusedError as error:
         raise UserError(str(error)) from error
     typer.echo(json.dumps(answer, ensure_ascii=False) if answer else "done")
 

@@ -1,0 +1,360 @@
+"""The agent of one store, put together: devices, ledger, sessions, uplink, desk, cameras, each under supervision."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from random import Random, SystemRandom
+
+import msgspec
+
+from contracts.clock import Clock
+from contracts.event_types import LANES, ConfigChanged, PeopleCountInterval, PeopleCrossing
+from contracts.ids import new_uuid
+from device_drivers.errors import DeviceError
+from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, missing_ports
+from edge.day_keys import DayKeys
+from edge.desk.server import DeskServer, DeskUnavailableError
+from edge.devices.build import Devices, WatchedReader, WatchedScanner, build
+from edge.devices.health import DeviceHealth, State, WatchedScale
+from edge.front import Front
+from edge.greeting import Begun, Greeting
+from edge.keys import read_member_key
+from edge.ledger import Ledger, LedgerOpenError, machine_instance
+from edge.ports import Record, Transaction
+from edge.sessions import CabinetRunner, PendedBasket, StaffDesk, load_policy
+from edge.supervisor import Supervisor
+from edge.telemetry import Telemetry
+from edge.timekeeping import Timekeeping
+from edge.uplink import Uplink
+from edge.vision import CameraHealth, CameraService
+from edge.vision.messages import Interval
+
+AGENT_VERSION = "0.1.0"
+DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the cloud
+CARD_EVERY_S = 0.5
+
+log = logging.getLogger("zhanggui.edge")
+
+
+class AgentError(Exception):
+    """The agent cannot start; the message says what a person can do."""
+
+
+async def run_agent(store_toml: Path, *, clock: Clock, rng: Random | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises AgentError when the store cannot be run as it is described."""
+    try:
+        config = load_store(store_toml)
+        _check_ports(store_toml, config)
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with opened(config, clock=clock, rng=rng or Random(SystemRandom().getrandbits(64))) as agent:
+            await agent.run(stop)
+    except (ConfigError, LedgerOpenError, DeskUnavailableError, OSError) as error:
+        raise AgentError(str(error)) from error
+    except BaseExceptionGroup as group:
+        known = group.subgroup((DeskUnavailableError, ConfigError))
+        if known is None:
+            raise
+        raise AgentError(str(known.exceptions[0])) from group
+
+
+def _check_ports(store_toml: Path, config: StoreConfig) -> None:
+    missing = [f"{store_toml}: {key}: {what}" for key, what in missing_ports(config)]
+    if missing:
+        raise ConfigError("\n".join(missing))
+
+
+@contextlib.asynccontextmanager
+async def opened(config: StoreConfig, *, clock: Clock, rng: Random) -> AsyncIterator[Agent]:
+    """The agent over its opened ledger, closed at the end. Raises ConfigError, LedgerOpenError."""
+    boot = new_uuid()
+    machine = machine_instance(config.data_dir / "machine")
+    ledger = await Ledger.open(
+        config.data_dir / "ledger.db",
+        clock=clock,
+        tenant=config.tenant,
+        store=config.store,
+        boot=boot,
+        machine=machine,
+    )
+    try:
+        yield Agent(config, ledger=ledger, clock=clock, rng=rng, boot=boot, machine=machine)
+    finally:
+        await ledger.close()
+
+
+class Agent:
+    """Everything of one store in one process. Build it over an open ledger, then `run` it once."""
+
+    def __init__(
+        self, config: StoreConfig, *, ledger: Ledger, clock: Clock, rng: Random, boot: str, machine: str
+    ) -> None:
+        self.config = config
+        self.ledger = ledger
+        self._clock = clock
+        self._rng = rng
+        self.counters: Counter[str] = Counter()
+        policy = load_policy(config.policy)
+        self.supervisor = Supervisor(clock=clock, rng=rng)
+        self.telemetry = Telemetry(ledger=ledger, clock=clock, boot=boot, counters=self.all_counters)
+        self.day_keys = DayKeys(ledger=ledger, clock=clock, hours=policy.hours)
+        self.devices: Devices = build(
+            config,
+            clock=clock,
+            on_change=self._device_changed,
+            on_fault=self.telemetry.bus_fault,
+            day_key=self.day_keys.current,
+            today=self.day_keys.today,
+        )
+        self.uplink = Uplink(
+            ledger=ledger,
+            clock=clock,
+            rng=rng,
+            url=config.cloud.url,
+            tenant=config.tenant,
+            store=config.store,
+            instance=machine,
+            boot=boot,
+            agent_version=AGENT_VERSION,
+        )
+        self.time = Timekeeping(ledger=ledger, clock=clock, quality=lambda: ledger.clock_quality)
+        self.staff = StaffDesk(staff=config.staff, policy=policy, ledger=ledger, clock=clock)
+        payment = PendedBasket(ledger=ledger, clock=clock)
+        self.runners: dict[str, CabinetRunner] = {
+            cabinet.id: CabinetRunner(
+                cabinet=cabinet,
+                store=config,
+                policy=policy,
+                ledger=ledger,
+                locks=self.devices.locks,
+                scales=self.devices.scales,
+                payment=payment,
+                clock=clock,
+                staff=self.staff,
+                rng=rng,
+                on_change=self._changed,
+                wall_known=self.time.known,
+            )
+            for cabinet in config.cabinet
+        }
+        self.greeting = Greeting(
+            key=read_member_key(config.member_key_file),
+            start=self._start_self_service,
+            cloud=self.uplink,
+            tell=self.telemetry.tell,
+            changed=self._changed,
+            tobacco=frozenset(p.sku for p in config.product if p.category == "tobacco"),
+        )
+        self.cameras: dict[str, CameraService] = {
+            camera.id: self._camera(camera) for camera in config.device if isinstance(camera, CameraConfig)
+        }
+        self.front = Front(
+            config=config,
+            runners=self.runners,
+            staff=self.staff,
+            greeting=self.greeting,
+            health=self.devices.health,
+            clock=clock,
+            online=lambda: self.uplink.online,
+            counters=self.all_counters,
+            greet=self._greet,
+        )
+        self.desk = DeskServer(config.data_dir / "desk.sock", self.front, clock)
+        self._greetings: asyncio.TaskGroup | None = None
+
+    # -------------------------------------------------------------- life
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`, then let the ledger drain for a moment. Raises DeskUnavailableError."""
+        await self._describe()
+        async with asyncio.TaskGroup() as group:
+            self._greetings = group
+            tasks: list[asyncio.Task[None]] = []
+
+            def keep(
+                name: str,
+                start: Callable[[], Awaitable[None]],
+                *,
+                cap_s: float = 30.0,
+                fatal: tuple[type[Exception], ...] = (),
+            ) -> None:
+                kept = self.supervisor.keep(name, start, cap_s=cap_s, fatal=fatal)
+                tasks.append(group.create_task(kept, name=name))
+
+            keep("desk", self.desk.run, cap_s=2.0, fatal=(DeskUnavailableError,))
+            for name, bus in self.devices.buses.items():
+                keep(f"bus:{name}", bus.run, cap_s=5.0)
+            for scanner in self.devices.scanners:
+                keep(f"scanner:{scanner.config.id}", scanner.scanner.run, cap_s=5.0)
+                keep(f"codes:{scanner.config.id}", partial(self._codes, scanner), cap_s=2.0)
+            for reader in self.devices.readers:
+                keep(f"cards:{reader.config.id}", partial(self._cards, reader), cap_s=2.0)
+            for cabinet, runner in self.runners.items():
+                keep(f"cabinet:{cabinet}", runner.run, cap_s=2.0)
+            for camera, service in self.cameras.items():
+                keep(f"camera:{camera}", partial(self._watch, service))
+            keep("uplink", self.uplink.run)
+            keep("staff", self.staff.run)
+            keep("time", self.time.run)
+            keep("day_keys", self.day_keys.run)
+            keep("telemetry", partial(self.telemetry.run, self._shelf_scales()))
+            await stop.wait()
+            await self._drain()
+            for task in tasks:
+                task.cancel()
+
+    async def _describe(self) -> None:
+        """Tell the cloud what stands here, whenever that differs from what was told last."""
+        document = msgspec.json.encode(self.config.document())
+        digest = hashlib.sha256(document).hexdigest()[:32]
+        if self.ledger.state("config").get("digest") != msgspec.json.encode(digest):
+            event = ConfigChanged(source="store.toml", digest=digest, document=msgspec.Raw(document))
+            puts = {("config", "digest"): msgspec.json.encode(digest)}
+            await self.ledger.commit(Transaction(records=[Record(data=event)], puts=puts))
+
+    async def _drain(self) -> None:
+        await self.telemetry.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while any(self.ledger.lane(lane).waiting for lane in LANES):  # noqa: ASYNC110 - two lanes, one look
+                    await asyncio.sleep(0.05)
+
+    # -------------------------------------------------------------- from devices to sessions
+
+    async def _codes(self, watched: WatchedScanner) -> None:
+        """Codes of one scanner become sessions of its cabinet."""
+        while True:
+            try:
+                code = await watched.scanner.next_code()
+            except DeviceError as error:
+                watched.health.failed(str(error))
+                await asyncio.sleep(CARD_EVERY_S)
+                continue
+            watched.health.ok()
+            begun = await self.greeting.code(code.text, device=watched.config.id, cabinet=watched.config.cabinet)
+            self._greet(begun, watched.config.cabinet)
+
+    def _greet(self, begun: Begun, cabinet: str) -> None:
+        """Ask for the greeting beside everything else: no door waits for the cloud."""
+        if begun.ok and self._greetings is not None:
+            work = self.greeting.greet(begun.session, begun.member_ref, cabinet)
+            self._greetings.create_task(work, name=f"greet:{begun.session}")
+
+    async def _start_self_service(self, cabinet: str, member_ref: str) -> Begun:
+        config = next(c for c in self.config.cabinet if c.id == cabinet)
+        if config.mode != "self_service":
+            return Begun(ok=False, reason="counter_only")
+        result = await self.runners[cabinet].request("self_service", config.compartment[0].id, member_ref)
+        return Begun(ok=result.ok, session=result.session if result.ok else "", reason=result.reason)
+
+    async def _cards(self, watched: WatchedReader) -> None:
+        """A card is read only while a session of the cabinet waits for a proof of age; once for each laying down."""
+        runner = self.runners[watched.config.cabinet]
+        judged = ""  # the session whose card on the reader has been judged
+        while True:
+            await asyncio.sleep(CARD_EVERY_S)
+            session = runner.snapshot().session
+            wanted = session.session if session is not None and "age" in session.needs else ""
+            try:
+                reading = await watched.reader.read() if wanted else None
+            except DeviceError as error:
+                watched.health.failed(str(error))
+                continue
+            if wanted:
+                watched.health.ok()
+            if reading is None:
+                judged = ""
+            elif wanted and judged != wanted:
+                judged = wanted
+                await runner.age_proof(wanted, reading, "id_card")
+
+    # -------------------------------------------------------------- cameras
+
+    def _camera(self, camera: CameraConfig) -> CameraService:
+        health = DeviceHealth(camera.id, "camera", self._clock, self._device_changed, since_s=self._clock.now_s())
+        self.devices.health[camera.id] = health
+
+        def crossing(direction: str) -> None:
+            event = PeopleCrossing(line=camera.id, direction="in" if direction == "in" else "out")
+            self.telemetry.tell(event, camera.id)
+
+        def interval(seen: Interval) -> None:
+            self.telemetry.tell(
+                PeopleCountInterval(
+                    line=camera.id,
+                    start=seen.start,
+                    end=seen.end,
+                    entered=seen.entered,
+                    left=seen.left,
+                    quality=seen.quality,
+                    frames=seen.frames,
+                    skipped=seen.skipped,
+                ),
+                camera.id,
+            )
+
+        def told(word: CameraHealth) -> None:
+            if word.state == "online":
+                health.ok()
+            elif word.state in {"refused", "offline"}:
+                health.failed(word.reason)
+
+        return CameraService(
+            camera=camera,
+            clock=self._clock,
+            on_crossing=crossing,
+            on_interval=interval,
+            on_health=told,
+            rng=self._rng,
+        )
+
+    async def _watch(self, service: CameraService) -> None:
+        """A camera that may not be analysed stays so until the store is described anew."""
+        await service.run()
+        await asyncio.Event().wait()
+
+    # -------------------------------------------------------------- about itself
+
+    def _device_changed(self, health: DeviceHealth, before: State) -> None:
+        self.telemetry.device_changed(health, before)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.desk.changed()
+
+    def _shelf_scales(self) -> dict[str, tuple[str, WatchedScale]]:
+        return {
+            shelf.id: (shelf.scale, self.devices.scales[shelf.scale])
+            for _, compartment in self.config.compartments()
+            for shelf in compartment.shelf
+        }
+
+    def all_counters(self) -> Mapping[str, int]:
+        """Every drop and refusal of the agent, by name."""
+        total: Counter[str] = Counter()
+        total.update(self.greeting.counters)
+        total.update(self.telemetry.counters)
+        total.update({f"desk.{k}": n for k, n in self.desk.counters.items()})
+        total.update({f"uplink.{k}": n for k, n in self.uplink.counters.items()})
+        total.update({f"ledger.{k}": n for k, n in self.ledger.counters.items()})
+        for cabinet, runner in self.runners.items():
+            total.update({f"{cabinet}.{k}": n for k, n in runner.counters.items()})
+        for name, bus in self.devices.buses.items():
+            total.update({f"bus.{name}.{k}": n for k, n in bus.counters.items()})
+        for watched in self.devices.scanners:
+            total.update({f"scanner.{watched.config.id}.{k}": n for k, n in watched.scanner.counters.items()})
+        for camera, service in self.cameras.items():
+            total.update({f"camera.{camera}.{k}": n for k, n in service.counters.items()})
+        for task in self.supervisor.tasks.values():
+            total.update({f"crash.{task.name}": task.crashes})
+        return total
