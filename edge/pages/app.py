@@ -26,8 +26,11 @@ class PortInUseError(Exception):
     """The pages cannot listen; the message is one sentence that says where and what to do."""
 
 
-def mount(app: FastAPI, client: DeskClient, clock: Clock, title: str) -> None:
-    """Add the store's pages to `app`. Once a process: the page library keeps its routes for ever."""
+def mount(app: FastAPI, client: DeskClient, *, clock: Clock, pace: Clock, title: str) -> None:
+    """Add the store's pages to `app`. Once a process: the page library keeps its routes for ever.
+
+    `clock`: store time, in which presence lapses; `pace`: real time, in which people read.
+    """
 
     seats: dict[str, str] = {}
 
@@ -37,11 +40,11 @@ def mount(app: FastAPI, client: DeskClient, clock: Clock, title: str) -> None:
 
     @ui.page("/kiosk/{cabinet}")
     def kiosk(request: Request, cabinet: str) -> None:
-        kiosk_page(request, client, clock, title, cabinet)
+        kiosk_page(request, client, pace=pace, title=title, cabinet=cabinet)
 
     @ui.page("/staff")
     def staff(request: Request) -> None:
-        staff_page(request, client, clock, title, seats)
+        staff_page(request, client, clock=clock, pace=pace, title=title, seats=seats)
 
     serve_pages(app)
 
@@ -54,10 +57,10 @@ def run(desk_socket: Path, host: str, port: int, title: str) -> None:
 async def serve(desk_socket: Path, host: str, port: int, title: str) -> None:
     """As `run`, in a running loop."""
     listener = _listen(host, port)
-    clock = clock_from_env()
-    client = DeskClient(desk_socket, SystemClock())  # a line's silence is real time, whatever the store's clock says
+    pace = SystemClock()
+    client = DeskClient(desk_socket, pace)  # a line's silence is real time, whatever the store's clock says
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
-    mount(app, client, clock, title)
+    mount(app, client, clock=clock_from_env(), pace=pace, title=title)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", ws_max_size=1 << 20))
     log.info("pages at http://%s:%d/", host, port)
     async with asyncio.TaskGroup() as group:

@@ -7,7 +7,7 @@ from fastapi import Request
 from edge.desk.client import DeskClient
 from edge.desk.messages import DeskState
 from edge.pages import kiosk_draw
-from edge.pages.room import Act, live_page
+from edge.pages.room import Act, live_page, store_name
 from look import Markup, Part, page_frame
 from look.i18n import Lang, t
 from look.icons import icon
@@ -16,6 +16,7 @@ from look.markup import join, tag
 
 def home_page(request: Request, client: DeskClient, title: str) -> None:
     """Draw the links and keep them up to date."""
+    title = store_name(request, client, title)
     with page_frame(request, title=title, heading=t("home.title", "zh"), scope=title, layout="plain") as frame:
         lang, links = frame.lang, Part("div", classes="sp-body")
         frame.heading.show(join(t("home.title", lang)))

@@ -13,29 +13,29 @@ from edge.desk.client import DeskClient
 from edge.desk.messages import Reply
 from edge.pages import kiosk_draw
 from edge.pages.kiosk_view import Choice, Screen, chosen_goods, qty_of, screen_of
-from edge.pages.room import Act, live_page
+from edge.pages.room import Act, live_page, store_name
 from look import Lang, Part, page_frame
 from look.markup import join
 
 NOTICE_S: Final = 12.0
 
 
-def kiosk_page(request: Request, client: DeskClient, clock: Clock, title: str, cabinet: str) -> None:
-    """Draw the kiosk of `cabinet` for this visitor and keep it up to date."""
-    state = client.state
+def kiosk_page(request: Request, client: DeskClient, *, pace: Clock, title: str, cabinet: str) -> None:
+    """Draw the kiosk of `cabinet` for this visitor and keep it up to date. `pace`: real time, for what people read."""
+    state, title = client.state, store_name(request, client, title)
     here = next((c for c in state.cabinets if c.cabinet == cabinet), None) if state else None
     with page_frame(request, title=title, heading="…", scope=title, layout="plain", home=f"/kiosk/{cabinet}") as frame:
         if here is not None:
             ui.page_title(f"{here.name_zh if frame.lang == 'zh' else here.name_en} · {title}")
         ui.context.client.layout.classes("sp-customer")
         frame.heading.element.props("tabindex=-1")
-        kiosk = _Kiosk(client, clock, cabinet, frame.lang, frame.heading)
+        kiosk = _Kiosk(client, pace, cabinet, frame.lang, frame.heading)
         live_page(client, kiosk.draw, kiosk.act)
 
 
 class _Kiosk:
-    def __init__(self, client: DeskClient, clock: Clock, cabinet: str, lang: Lang, heading: Part) -> None:
-        self._client, self._clock, self._cabinet, self._lang, self._heading = client, clock, cabinet, lang, heading
+    def __init__(self, client: DeskClient, pace: Clock, cabinet: str, lang: Lang, heading: Part) -> None:
+        self._client, self._pace, self._cabinet, self._lang, self._heading = client, pace, cabinet, lang, heading
         self._choice = Choice()
         self._session = ""
         self._word, self._word_until_s = "", 0.0
@@ -61,7 +61,7 @@ class _Kiosk:
             self._choice.forget()
             if session:
                 self._word = ""
-        if self._word and self._clock.now_s() >= self._word_until_s:
+        if self._word and self._pace.now_s() >= self._word_until_s:
             self._word = ""
         heading = kiosk_draw.heading(screen, lang)
         self._stale.show(kiosk_draw.stale(lang) if self._client.stale and screen.kind != "starting" else join())
@@ -99,7 +99,7 @@ class _Kiosk:
                     self._asking = False
                 if reply is not None:
                     self._word = "" if reply.ok else reply.reason or "other"
-                    self._word_until_s = self._clock.now_s() + NOTICE_S
+                    self._word_until_s = self._pace.now_s() + NOTICE_S
         self.draw()
 
     async def _ask(self, screen: Screen, act: Act) -> Reply | None:

@@ -47,7 +47,20 @@ _ENDS: Final[dict[str, Kind]] = {
 _COUNTED: Final = frozenset({"id_card", "goods", "waiting", "pull", "open"})  # there is something to do in time
 # What a customer can understand and act on, the most telling first. A missing release (T02) is no reason: it was
 # never given, or the customer left.
-_TELLING: Final = ("T03", "T06", "T01", "T05", "T04", "revoke", "D.offline", "D.incident", "D.door", "D.weights")
+_TELLING: Final = (
+    "refused",
+    "timeout",
+    "T03",
+    "T06",
+    "T01",
+    "T05",
+    "T04",
+    "revoke",
+    "D.offline",
+    "D.incident",
+    "D.door",
+    "D.weights",
+)
 
 
 @dataclass(slots=True)

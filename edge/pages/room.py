@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from fastapi import Request
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from edge.desk.client import DeskClient
+from look import lang_of
 
 MAX_FIELD_CHARS: Final = 160
 MAX_FIELDS: Final = 4
@@ -45,6 +47,13 @@ def act_of(said: object) -> Act | None:
         value[:MAX_FIELD_CHARS] if isinstance(value, str) else "",
         {str(k)[:MAX_FIELD_CHARS]: v[:MAX_FIELD_CHARS] for k, v in pairs if isinstance(v, str)},
     )
+
+
+def store_name(request: Request, client: DeskClient, title: str) -> str:
+    """The store's name in the language of this request, once the agent has said it; `title` until then."""
+    if client.state is None:
+        return title
+    return client.state.store_zh if lang_of(request) == "zh" else client.state.store_en
 
 
 def live_page(client: DeskClient, draw: Callable[[], None], act: Callable[[Act], Awaitable[None]]) -> None:

@@ -12,35 +12,40 @@ from contracts.clock import Clock
 from edge.desk.client import DeskClient
 from edge.desk.messages import Reply
 from edge.pages import kiosk_draw, staff_draw
-from edge.pages.room import Act, live_page
+from edge.pages.room import Act, live_page, store_name
 from edge.pages.staff_view import REFUSALS, Desk, lapsed, screen_of
-from look import Lang, Part, page_frame
+from look import Frame, Part, page_frame
 from look.i18n import t
 from look.markup import join
 
 NOTICE_S: Final = 12.0
 
 
-def staff_page(request: Request, client: DeskClient, clock: Clock, title: str, seats: dict[str, str]) -> None:
+def staff_page(
+    request: Request, client: DeskClient, *, clock: Clock, pace: Clock, title: str, seats: dict[str, str]
+) -> None:
     """Draw the staff tablet for this visitor. A page that is closed signs its person out.
 
-    `seats`: staff id to the terminal of the latest sign-in, one for all pages of the process.
+    `clock`: store time, for presence; `pace`: real time, for what people read. `seats`: staff id to the terminal of
+    the latest sign-in, one for all pages of the process.
     """
+    title = store_name(request, client, title)
     with page_frame(
         request, title=title, heading=t("staff.title", "zh"), scope=title, layout="plain", home="/staff"
     ) as frame:
         ui.page_title(f"{t('staff.title', frame.lang)} · {title}")
         ui.context.client.layout.classes("sp-staff")
         frame.heading.element.props("tabindex=-1")
-        tablet = _Tablet(client, clock, frame.lang, frame.heading, seats)
+        tablet = _Tablet(client, clock, pace, seats, frame)
         live_page(client, tablet.draw, tablet.act)
         ui.timer(1.0, tablet.beat)
         ui.context.client.on_delete(tablet.close)
 
 
 class _Tablet:
-    def __init__(self, client: DeskClient, clock: Clock, lang: Lang, heading: Part, seats: dict[str, str]) -> None:
-        self._client, self._clock, self._lang, self._heading, self._seats = client, clock, lang, heading, seats
+    def __init__(self, client: DeskClient, clock: Clock, pace: Clock, seats: dict[str, str], frame: Frame) -> None:
+        self._client, self._clock, self._pace, self._seats = client, clock, pace, seats
+        self._lang, self._heading = frame.lang, frame.heading
         self._desk = Desk()
         self._terminal = secrets.token_hex(8)  # this page; a reload is another terminal and signs in again
         self._word, self._done, self._told_until_s = "", "", 0.0
@@ -56,11 +61,12 @@ class _Tablet:
 
     def draw(self) -> None:
         """Bring every part up to date; what has not changed is not sent."""
-        now_s, state, desk, lang = self._clock.now_s(), self._client.state, self._desk, self._lang
-        if lapsed(state, desk, now_s):
+        now_s, pace_s = self._clock.now_s(), self._pace.now_s()
+        state, desk, lang = self._client.state, self._desk, self._lang
+        if lapsed(state, desk, pace_s):
             desk.leave()
             self._tell(done="lapsed")
-        if now_s >= self._told_until_s:
+        if pace_s >= self._told_until_s:
             self._word = self._done = ""
         screen = screen_of(state, desk)
         heading = staff_draw.heading(screen, state, lang)
@@ -76,7 +82,7 @@ class _Tablet:
 
     def _tell(self, *, word: str = "", done: str = "") -> None:
         self._word, self._done = word, done
-        self._told_until_s = self._clock.now_s() + NOTICE_S
+        self._told_until_s = self._pace.now_s() + NOTICE_S
 
     async def beat(self) -> None:
         """Once a second: a beat, if one is due."""
@@ -138,7 +144,7 @@ class _Tablet:
                 name = desk.naming
                 reply = await self._client.ask("sign_in", staff_id=name, pin=pin, terminal=self._terminal)
                 if reply.ok:
-                    desk.sign_in(name, self._clock.now_s())
+                    desk.sign_in(name, self._clock.now_s(), self._pace.now_s())
                     self._seats[name] = self._terminal
                     self._tell()
                 else:

@@ -38,15 +38,15 @@ class Desk:
     naming: str = ""  # chosen name, PIN still to come
     errand: Errand = ""
     target: str = ""  # of the errand: a session, a revoke, or cabinet and compartment joined by a slash
-    signed_in_s: float = 0.0
+    signed_in_pace_s: float = 0.0  # real time: it waits for a line, not for a store
     seen_on_duty: bool = False
     touched_s: float = 0.0
     beaten_s: float = 0.0
 
-    def sign_in(self, staff_id: str, now_s: float) -> None:
-        """The agent said yes."""
+    def sign_in(self, staff_id: str, now_s: float, pace_s: float) -> None:
+        """The agent said yes, at `now_s` of the store and `pace_s` of real time."""
         self.leave()
-        self.staff_id, self.signed_in_s, self.touched_s, self.beaten_s = staff_id, now_s, now_s, now_s
+        self.staff_id, self.touched_s, self.beaten_s, self.signed_in_pace_s = staff_id, now_s, now_s, pace_s
 
     def leave(self) -> None:
         """Forget the person."""
@@ -84,7 +84,7 @@ class Screen:
     review: ReviewDesk | None = None
 
 
-def lapsed(state: DeskState | None, desk: Desk, now_s: float) -> bool:
+def lapsed(state: DeskState | None, desk: Desk, pace_s: float) -> bool:
     """The agent no longer counts this person as on duty; remembers on `desk` that it once did."""
     me = staff_of(state, desk.staff_id)
     if me is None or not desk.staff_id:
@@ -92,7 +92,7 @@ def lapsed(state: DeskState | None, desk: Desk, now_s: float) -> bool:
     if me.on_duty:
         desk.seen_on_duty = True
         return False
-    return desk.seen_on_duty or now_s - desk.signed_in_s > SIGN_IN_GRACE_S
+    return desk.seen_on_duty or pace_s - desk.signed_in_pace_s > SIGN_IN_GRACE_S
 
 
 def screen_of(state: DeskState | None, desk: Desk) -> Screen:

@@ -256,6 +256,7 @@ def test_a_name_can_never_become_markup() -> None:
         (("T02", "T03"), "T03"),  # the card did not prove an adult
         (("D.latch", "T01", "T02"), "T01"),
         (("D.offline",), "D.offline"),
+        (("T02", "refused"), "refused"),  # a colleague has said no
     ],
 )
 def test_the_most_telling_rule_is_told(failed: tuple[str, ...], reason: str) -> None:

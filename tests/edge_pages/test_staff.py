@@ -40,7 +40,7 @@ def store(*, on_duty: bool = True, request: dict[str, Any] | None = None, **fiel
 
 def li(**fields: Any) -> Desk:
     desk = Desk()
-    desk.sign_in("li", 100.0)
+    desk.sign_in("li", 100.0, 100.0)
     for name, value in fields.items():
         setattr(desk, name, value)
     return desk
