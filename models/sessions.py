@@ -9,6 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+# From 1.29 on, ONNX Runtime's Linux packages send usage data to their maker from the moment they are imported, unless
+# this is set before. Nothing that a store does is anybody else's business.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 import onnxruntime
 
 from models import tfjs

@@ -67,6 +67,7 @@ class CameraService:
     """One camera. `run` until cancelled; the callbacks are called in the event loop and must not block.
 
     Stalls and pauses are in real seconds, whatever the store's clock does: they are about this machine's process.
+    `patience` opens the time within which the next good line must come; `pause` waits between two lives.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class CameraService:
         rng: Random,
         on_code: Callable[[str], None] | None = None,
         command: Sequence[str] = WORKER,
-        stall_s: float = STALL_S,
+        patience: Callable[[], asyncio.Timeout] = lambda: asyncio.timeout(STALL_S),
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._camera = camera
@@ -90,7 +91,7 @@ class CameraService:
         self._on_health = on_health
         self._on_code = on_code
         self._command = command
-        self._stall_s = stall_s
+        self._patience = patience
         self._pause = pause
         self._backoff = Backoff(rng)
         self._process: Process | None = None
@@ -156,7 +157,7 @@ class CameraService:
             return f"the worker ended with status {await process.wait()}"
         except TimeoutError:
             self.counters["stalls"] += 1
-            return f"the worker said nothing for {self._stall_s:g} s"
+            return f"the worker said nothing for {STALL_S:g} s"
         finally:
             if process.returncode is None:
                 process.kill()
@@ -169,7 +170,7 @@ class CameraService:
         reason = ""
         second, lines = 0, 0
         while True:
-            async with asyncio.timeout(self._stall_s):
+            async with self._patience():
                 message: WorkerMessage | None = None
                 while message is None:
                     try:

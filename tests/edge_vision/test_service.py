@@ -2,6 +2,7 @@
 that is not a well-formed line."""
 
 import asyncio
+import inspect
 import os
 import signal
 import sys
@@ -28,9 +29,9 @@ def model(monkeypatch):
 class Camera:
     """A service over a fake worker, and all that it called back."""
 
-    def __init__(self, tmp_path, mode: str, *, name: str = "front", stall_s: float = 0.4, **changes) -> None:
+    def __init__(self, tmp_path, mode: str, *, name: str = "front", **changes) -> None:
         self.notes = tmp_path / f"{name}.pids"
-        self.crossings, self.intervals, self.healths, self.codes, self.pauses = [], [], [], [], []
+        self.crossings, self.intervals, self.healths, self.codes, self.pauses, self.waits = [], [], [], [], [], []
         config = {"kind": "camera", "id": name, "source": "sim://x", "sign_confirmed_at": "2026-01-01", **changes}
         self.service = CameraService(
             camera=CameraConfig(**config),
@@ -41,13 +42,21 @@ class Camera:
             on_code=self.codes.append,
             rng=Random(1),
             command=(sys.executable, str(FAKE), mode, str(self.notes)),
-            stall_s=stall_s,
+            patience=self.patience,
             pause=self.pause,
         )
 
     async def pause(self, duration_s: float) -> None:
         self.pauses.append(duration_s)
         await asyncio.sleep(0)
+
+    def patience(self) -> asyncio.Timeout:
+        """Endless, until the test says that the time is over."""
+        self.waits.append(asyncio.timeout(None))
+        return self.waits[-1]
+
+    def time_is_over(self) -> None:
+        self.waits[-1].reschedule(0.0)
 
     @property
     def states(self) -> list[str]:
@@ -68,7 +77,7 @@ async def running(*cameras: Camera):
             task.cancel()
 
 
-async def until(condition, wait_s: float = 20.0) -> None:
+async def until(condition, wait_s: float = 60.0) -> None:
     async with asyncio.timeout(wait_s):
         while not condition():
             await asyncio.sleep(0.01)
@@ -83,7 +92,7 @@ def gone(pid: int) -> bool:
 
 
 async def test_a_good_worker_is_believed(tmp_path, model):
-    camera = Camera(tmp_path, "good", stall_s=20)
+    camera = Camera(tmp_path, "good")
     async with running(camera):
         await until(lambda: camera.codes)
         assert camera.service.pid == camera.pids[0]
@@ -97,43 +106,59 @@ async def test_a_good_worker_is_believed(tmp_path, model):
 
 
 @pytest.mark.parametrize(
-    ("mode", "reason"),
+    ("mode", "ready"),
     [
-        ("stall", "said nothing for 0.4 s"),  # a stuck stream
-        ("silent", "said nothing for 0.4 s"),  # stuck before its first word
-        ("hang", "said nothing for 0.4 s"),  # stuck, and deaf to signals
-        ("garbage", "said nothing for 0.4 s"),  # noise is not a sign of life
-        ("crash", "ended with status -11"),  # a native crash
+        ("stall", lambda camera: "online" in camera.states),  # a stuck stream
+        ("silent", lambda camera: camera.pids),  # stuck before its first word
+        ("hang", lambda camera: "online" in camera.states),  # stuck, and deaf to signals
+        ("garbage", lambda camera: camera.service.counters["malformed"] > 10),  # noise is not a sign of life
     ],
 )
-async def test_a_worker_that_fails_is_replaced(tmp_path, model, mode, reason):
-    camera = Camera(tmp_path, mode, stall_s=0.4 if mode != "crash" else 20)
-    if mode != "crash":
-        # The second life is a good one, but a new process takes longer to start than the stall of this test.
-        first = camera.service._stall_s
-        camera.service._pause = lambda s: _longer(camera, s, first)
+async def test_a_worker_that_stalls_is_killed_and_replaced(tmp_path, model, mode, ready):
+    camera = Camera(tmp_path, mode)
+    async with running(camera):
+        await until(lambda: ready(camera))
+        assert camera.crossings == []
+        camera.time_is_over()
+        await until(lambda: camera.crossings)
+        assert gone(camera.pids[0])
+    assert len(camera.pids) == 2
+    assert "offline" in camera.states
+    assert next(h.reason for h in camera.healths if h.state == "offline") == "the worker said nothing for 20 s"
+    assert (camera.service.health.state, camera.service.health.restarts) == ("online", 1)
+    assert camera.service.counters["stalls"] == 1
+    assert camera.pauses[0] <= 0.5
+
+
+async def test_each_good_line_renews_the_patience_and_noise_does_not(tmp_path, model):
+    camera = Camera(tmp_path, "mixed")
+    async with running(camera):
+        await until(lambda: len(camera.crossings) == 2)
+    assert len(camera.waits) == 4  # one for each of three good lines, one for the next
+
+
+async def test_a_native_crash_is_replaced(tmp_path, model):
+    camera = Camera(tmp_path, "crash")
     async with running(camera):
         await until(lambda: camera.crossings)
-    assert len(camera.pids) >= 2
-    assert all(gone(pid) for pid in camera.pids)
-    offline = next(health for health in camera.healths if health.state == "offline")
-    assert reason in offline.reason
+    assert "status -11" in next(health.reason for health in camera.healths if health.state == "offline")
     assert camera.service.health.state == "online"
-    assert camera.service.health.restarts == len(camera.pids) - 1
-    assert camera.pauses
-    assert camera.pauses[0] <= 0.5
-    if mode == "garbage":
-        assert camera.service.counters["malformed"] > 3
+    assert camera.service.counters["stalls"] == 0
 
 
-async def _longer(camera: Camera, duration_s: float, first_s: float) -> None:
-    await camera.pause(duration_s)
-    assert first_s < 1
-    camera.service._stall_s = 30.0
+def test_the_patience_is_twenty_seconds(tmp_path):
+    assert service.STALL_S == 20.0
+    made = inspect.signature(CameraService).parameters["patience"].default
+
+    async def opened() -> float:
+        async with made() as wait:
+            return wait.when() - asyncio.get_running_loop().time()
+
+    assert 19.0 < asyncio.run(opened()) <= 20.0
 
 
 async def test_one_camera_dies_by_sigkill_and_the_other_never_notices(tmp_path, model):
-    front, back = (Camera(tmp_path, "good", name=name, stall_s=30) for name in ("front", "back"))
+    front, back = (Camera(tmp_path, "good", name=name) for name in ("front", "back"))
     async with running(front, back):
         await until(lambda: front.crossings and back.crossings)
         victim = front.service.pid
@@ -147,7 +172,7 @@ async def test_one_camera_dies_by_sigkill_and_the_other_never_notices(tmp_path, 
 
 
 async def test_pauses_grow_while_a_worker_keeps_failing(tmp_path, model):
-    camera = Camera(tmp_path, "refused", stall_s=30)
+    camera = Camera(tmp_path, "refused")
     async with running(camera):
         await until(lambda: len(camera.pauses) >= 5)
     assert all(pause <= 0.5 * 2**i for i, pause in enumerate(camera.pauses))
@@ -157,7 +182,7 @@ async def test_pauses_grow_while_a_worker_keeps_failing(tmp_path, model):
 
 
 async def test_bad_lines_are_counted_and_good_ones_between_them_are_kept(tmp_path, model):
-    camera = Camera(tmp_path, "mixed", stall_s=20)
+    camera = Camera(tmp_path, "mixed")
     async with running(camera):
         await until(lambda: len(camera.crossings) == 2)
     assert camera.service.counters["malformed"] >= 3
@@ -165,7 +190,7 @@ async def test_bad_lines_are_counted_and_good_ones_between_them_are_kept(tmp_pat
 
 
 async def test_a_flood_is_cut_and_counted(tmp_path, model):
-    camera = Camera(tmp_path, "flood", stall_s=20)
+    camera = Camera(tmp_path, "flood")
     async with running(camera):
         await until(lambda: len(camera.crossings) + camera.service.counters["flooded"] >= 1000)
     assert camera.service.counters["flooded"] >= 500
@@ -190,7 +215,7 @@ async def test_a_refused_model_is_said_and_tried_again_once_it_is_there(tmp_path
             raise error
 
     monkeypatch.setattr(service, "locate", locate)
-    camera = Camera(tmp_path, "good", stall_s=20)
+    camera = Camera(tmp_path, "good")
     async with running(camera):
         await until(lambda: camera.crossings)
     assert camera.states == ["refused", "starting", "online"]

@@ -247,7 +247,7 @@ WATCHED = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 import json, threading
-import cv2, numpy, skimage, onnxruntime  # imports may write caches; what is watched begins after them
+import cv2, numpy, skimage, models.sessions  # what is watched begins after the imports
 from edge.vision import worker
 from models.person import Detection
 seen = []

@@ -1,5 +1,9 @@
 """People: the decoding of the network's answer, by an answer made by hand, and the real network on photographs."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -15,6 +19,7 @@ from models.registry import OwnFile, cache_dir, entry_of, manifest, sha256_of
 from models.sessions import open_session, session_of
 
 ENTRY = entry_of("person")
+ROOT = Path(__file__).parents[2]
 SIDES = {8: 52, 16: 26, 32: 13}
 
 
@@ -159,6 +164,29 @@ def test_the_probe(expected, fits):
 def test_a_number_that_is_none_fails_the_probe():
     with pytest.raises(ConversionError):
         check("person", {"a": np.array([np.nan])}, (("a", 0, 5.0),), 1e9)
+
+
+def test_the_runtime_sends_nothing_home(tmp_path):
+    """ONNX Runtime's packages report usage from their import on unless they are told not to before: what that leaves
+    behind (a device id, a queue of reports) must not appear, and no other file may import it unguarded."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    code = "import models.sessions, os; print(os.environ['ORT_DISABLE_TELEMETRY'], len(os.listdir('/proc/self/task')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**environment, "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[0] == "1"
+    assert list(tmp_path.rglob("*")) == []
+    rooms = [
+        path
+        for room in ("models", "edge", "simulators", "cloud_bridge", "zhanggui")
+        for path in (ROOT / room).rglob("*.py")
+    ]
+    assert [path.name for path in rooms if "import onnxruntime" in path.read_text()] == ["sessions.py"]
 
 
 # ------------------------------------------------------------------ the real network
