@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.edge_sessions.mutants import PLANTED
-from tests.edge_sessions.world import Broken, World, schedule
+from tests.edge_sessions.world import BrokenError, World, schedule
 
 SCHEDULES = 3000
 CHUNKS = 12
@@ -25,7 +25,7 @@ def test_no_schedule_breaks_an_invariant(chunk):
     for seed in range(chunk, SCHEDULES, CHUNKS):
         try:
             schedule(seed)
-        except Broken as broken:
+        except BrokenError as broken:
             pytest.fail(f"seed {seed}: {broken}")
 
 
@@ -52,6 +52,6 @@ def test_a_planted_fault_is_caught(name, monkeypatch):
     for seed in range(2500):
         try:
             schedule(seed, flags=frozenset({name}), mode=MODE.get(name, ""))
-        except Broken:
+        except BrokenError:
             return
     pytest.fail(f"{name} was not noticed")

@@ -1,6 +1,6 @@
 """A compact world around the real machine: people, doors, scales, a lock bus, a provider, a disk, and their faults.
 
-Truth (what is so) and belief (what the agent is shown) are kept apart. `Broken` is raised by the first invariant that
+Truth (what is so) and belief (what the agent is shown) are kept apart. `BrokenError` is raised by the first invariant that
 does not hold. Faults of the agent (mutants) are planted by the tests, never here; `flags` only lets the world play a
 shell that forgets a duty of its own (a fence, a ledger, a tombstone).
 """
@@ -61,13 +61,27 @@ UNIT_G = {"biscuit": BISCUIT.unit_g, "juice": JUICE.unit_g}
 ODD_G = 17.0  # never a whole number of pieces, even twice
 LATCH_S = 4.5  # a pulsed latch stays free at most so long
 
+BUDGET = {
+    "odd": 2,
+    "force": 2,
+    "stuck": 1,
+    "restart": 1,
+    "unstable": 1,
+    "lose": 4,
+    "dead": 2,
+    "crash": 3,
+    "full": 2,
+    "drop": 3,
+    "dup": 3,
+    "decline": 1,
+    "expire": 1,
+    "env": 1,
+    "revoke": 1,
+}  # how often each fault may happen in one schedule
 
-class Broken(AssertionError):
+
+class BrokenError(AssertionError):
     """An invariant does not hold."""
-
-
-class Crash(Exception):
-    """The process dies here."""
 
 
 @dataclass
@@ -143,28 +157,7 @@ class World:
         self.log: list[str] = []
         self.left: Counter[str] = Counter()
         budget = 1 if faults else 0
-        faults_of_a_week = Counter(
-            {
-                k: budget * n
-                for k, n in dict(
-                    odd=2,
-                    force=2,
-                    stuck=1,
-                    restart=1,
-                    unstable=1,
-                    lose=4,
-                    dead=2,
-                    crash=3,
-                    full=2,
-                    drop=3,
-                    dup=3,
-                    decline=1,
-                    expire=1,
-                    env=1,
-                    revoke=1,
-                ).items()
-            }
-        )
+        faults_of_a_week = Counter({k: budget * n for k, n in BUDGET.items()})
         self.memory = Memory()
         self.calm = self.rng.choice([0.6, 0.7, 0.8, 0.85])
         self.start()
@@ -300,16 +293,16 @@ class World:
         g, c = self.ghosts[unlock.session], unlock.compartment
         g.frames += 1
         if g.intents < g.frames:
-            raise Broken("I3 a frame without its own durable intent")
+            raise BrokenError("I3 a frame without its own durable intent")
         if self.revoked & {"store", "cabinet:cab", f"session:{unlock.session}"}:
-            raise Broken("I1 a frame after a revoke")
+            raise BrokenError("I1 a frame after a revoke")
         if self.mode == "self_service":
             if g.frames > 2:
-                raise Broken("I2 a third pulse")
+                raise BrokenError("I2 a third pulse")
         else:
             self.lawful(unlock.session, g)
         if self.flight is not None:
-            raise Broken("I2 two frames in flight")
+            raise BrokenError("I2 two frames in flight")
         p = self.places[c]
         if p.open:
             p.who = unlock.session  # forced, and its sensor is stuck: nobody can know
@@ -318,10 +311,10 @@ class World:
     def lawful(self, session: str, g: Ghost) -> None:
         limits = self.policy.timeouts_s
         if g.frames > 1:
-            raise Broken("I2 a second pulse for one tobacco session")
+            raise BrokenError("I2 a second pulse for one tobacco session")
         duty = {p for p, (_, beat) in self.staff.items() if self.now - beat <= limits.presence}
         if not duty:
-            raise Broken("I1 a tobacco frame without T01")
+            raise BrokenError("I1 a tobacco frame without T01")
         good = [
             r
             for r, boot in self.releases.values()
@@ -334,27 +327,27 @@ class World:
             and not self.spent[r.id]
         ]
         if not good:
-            raise Broken("I1 a tobacco frame without T02")
+            raise BrokenError("I1 a tobacco frame without T02")
         for r in good:
             self.spent[r.id] += 1
         proof = self.proofs.get(session)
         if g.mode != "restock" and (proof is None or proof[1] != self.boot or self.now - proof[0] > limits.age):
-            raise Broken("I1 a tobacco frame without T03")
+            raise BrokenError("I1 a tobacco frame without T03")
         if g.mode == "restock" and g.buyer != "anna":
-            raise Broken("I1 a tobacco restock without T03")
+            raise BrokenError("I1 a tobacco restock without T03")
         if not self.wall_known:
-            raise Broken("I1 a tobacco frame without a clock")
+            raise BrokenError("I1 a tobacco frame without a clock")
         wall = NOON + timedelta(seconds=self.now, hours=self.wall_shift_h)
         licence, local = self.policy.licence, self.policy.hours.local(wall)
         assert licence is not None
         if not licence.valid_from <= local.date() <= licence.valid_until:
-            raise Broken("I1 a tobacco frame without T04")
+            raise BrokenError("I1 a tobacco frame without T04")
         h = self.policy.hours
         first, last = (h.restock_open, h.restock_close) if g.mode == "restock" else (h.open, h.close)
         if not first <= local.time() < last:
-            raise Broken("I1 a tobacco frame without T05")
+            raise BrokenError("I1 a tobacco frame without T05")
         if g.mode != "restock" and g.units > self.policy.sale.tobacco_cap_units:
-            raise Broken("I1 a tobacco frame without T06")
+            raise BrokenError("I1 a tobacco frame without T06")
 
     # ---------------------------------------------------------- the ledger, read as an auditor would
 
@@ -365,31 +358,31 @@ class World:
             g = self.ghosts[e.session]
             g.outs[e.intent] += 1
             if e.result == "opened" and e.intent not in g.pulsed:
-                raise Broken("I3 the ledger says opened, the board never pulsed")
+                raise BrokenError("I3 the ledger says opened, the board never pulsed")
             if g.outs[e.intent] > 1:
-                raise Broken("I3 an intent has two outcomes")
+                raise BrokenError("I3 an intent has two outcomes")
         elif isinstance(e, CabinetDoorOpened):
             p = self.places[e.compartment]
             if p.open and p.who != e.session and not e.blind and p.stuck is None:
-                raise Broken("I4 a door is given to a session that did not open it")
+                raise BrokenError("I4 a door is given to a session that did not open it")
         elif isinstance(e, CabinetDoorForced):
             p, slot = self.places[e.compartment], self.memory.slot
             live = slot is not None and p.who == slot.session and not self.ghosts[p.who].concluded
             if p.open and p.stuck is None and live:
-                raise Broken("I4 a session's own door is called forced")
+                raise BrokenError("I4 a session's own door is called forced")
         elif isinstance(e, CabinetSettlementResolved):
             g = self.ghosts[e.session]
             g.settled += 1
             g.concluded = True
             if g.settled > 1:
-                raise Broken("I5 settled twice")
+                raise BrokenError("I5 settled twice")
             self.account(g.place, {s.shelf: s.delta_g for s in e.shelves})
             if e.decided_by == "weight" and e.lines:
                 charged = Counter({ln.sku: ln.qty for ln in e.lines})
                 if charged != +g.took:
-                    raise Broken(f"I6 charged {dict(charged)}, the buyer holds {dict(+g.took)}")
+                    raise BrokenError(f"I6 charged {dict(charged)}, the buyer holds {dict(+g.took)}")
                 if g.mode == "staff_release" and charged.total() > g.units:
-                    raise Broken("I6 more charged than was released")
+                    raise BrokenError("I6 more charged than was released")
         elif isinstance(e, CabinetSettlementNeedsReview):
             self.ghosts[e.session].concluded = True
             self.account(self.ghosts[e.session].place, {s.shelf: s.delta_g for s in e.shelves})
@@ -399,11 +392,11 @@ class World:
             g = self.ghosts[e.session]
             g.ends.append(e.outcome)
             if len(g.ends) > 1:
-                raise Broken("I5 a session ends twice")
+                raise BrokenError("I5 a session ends twice")
             if g.outs.total() < g.intents:
-                raise Broken("I3 an intent has no outcome")
+                raise BrokenError("I3 an intent has no outcome")
             if g.pulsed and e.outcome in ("cancelled", "voided", "declined"):
-                raise Broken("I4 a session ends as never opened, the board executed its pulse")
+                raise BrokenError("I4 a session ends as never opened, the board executed its pulse")
 
     def account(self, c: str, deltas: dict[str, float | None]) -> None:
         for delta in deltas.values():
@@ -415,9 +408,9 @@ class World:
     def check(self) -> None:
         for session, n in self.charges.items():
             if n > 1:
-                raise Broken("I7 charged twice")
+                raise BrokenError("I7 charged twice")
             if not self.ghosts[session].settled:
-                raise Broken("I7 captured, no settlement is durable")
+                raise BrokenError("I7 captured, no settlement is durable")
 
     # ---------------------------------------------------------- people, devices, provider
 
@@ -695,7 +688,7 @@ class World:
         self.now += self.rng.choice([0.5, 5.0, 31.0, 61.0])
 
     def change(self) -> None:
-        if self.spend("env"):
+        if self.rng.random() < 0.6 and self.spend("env"):
             self.environment()
         elif self.spend("revoke"):
             self.revoke()
@@ -781,24 +774,24 @@ class World:
 
     def at_rest(self) -> None:
         if self.memory.durable.session:
-            raise Broken(f"I8 sessions never end: {list(self.memory.durable.session.values())}")
+            raise BrokenError(f"I8 sessions never end: {list(self.memory.durable.session.values())}")
         for session, word in self.provider.items():
             if word == "held":
-                raise Broken(f"I7 the hold of {session} is neither captured nor voided")
+                raise BrokenError(f"I7 the hold of {session} is neither captured nor voided")
         for session, g in self.ghosts.items():
             if g.intents and not g.ends:
-                raise Broken(f"I8 {session} never ends")
+                raise BrokenError(f"I8 {session} never ends")
             if g.outs.total() < g.intents:
-                raise Broken(f"I3 an intent of {session} has no outcome")
+                raise BrokenError(f"I3 an intent of {session} has no outcome")
         for c, p in self.places.items():
             if p.open or c in self.memory.durable.incident:
-                raise Broken(f"I8 {c} stays open or blocked")
+                raise BrokenError(f"I8 {c} stays open or blocked")
             if c not in self.unknown and not math.isclose(START_G - self.gone_g[c], p.gross_g, abs_tol=1.0):
-                raise Broken(f"I6 {c}: {START_G - self.gone_g[c]} g by the ledger, {p.gross_g} g in truth")
+                raise BrokenError(f"I6 {c}: {START_G - self.gone_g[c]} g by the ledger, {p.gross_g} g in truth")
 
 
 def schedule(seed: int, *, flags: frozenset[str] = frozenset(), mode: str = "", steps: int = 80) -> World:
-    """One seeded schedule, to rest. Raises Broken."""
+    """One seeded schedule, to rest. Raises BrokenError."""
     rng = Random(seed)
     world = World(seed, mode or rng.choice(["self_service", "staff_release"]), count=rng.choice([1, 1, 2]), flags=flags)
     world.run(steps)

@@ -1,0 +1,168 @@
+"""Presence: signing in, beating, lapsing; wrong PINs; and what a full ledger does to each."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from contracts.clock import ManualClock
+from contracts.event_types import StaffPresenceLost, StaffSignedIn, StaffSignedOut
+from edge.config import ConfigError, StaffConfig
+from edge.sessions import StaffDesk
+from edge.sessions.core import staff
+from edge.sessions.core.staff import Roster
+from edge.sessions.pins import check_pin, hash_pin, well_formed
+from tests.edge_sessions.build import policy
+from tests.edge_sessions.fakes import PIN, FakeLedger, store
+
+RULES = policy()
+
+
+def desk(ledger: FakeLedger, clock: ManualClock) -> StaffDesk:
+    return StaffDesk(staff=store("self_service").staff, policy=RULES, ledger=ledger, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("script", "present"),
+    [
+        (["in 0"], True),
+        (["in 0", "at 120"], True),  # the last second of a heartbeat
+        (["in 0", "at 121"], False),
+        (["in 0", "beat 100", "at 220"], True),
+        (["in 0", "beat 121", "at 121"], False),  # a beat alone never signs in again
+        (["beat 0"], False),
+        (["in 0", "out 1", "beat 2"], False),
+        (["in 0", "out 1", "in 2"], True),
+    ],
+)
+def test_presence_is_a_heartbeat(script, present):
+    roster, now_s = Roster(), 0.0
+    for step in script:
+        word, at = step.split()
+        now_s = float(at)
+        if word == "in":
+            roster = staff.sign_in(roster, "anna", "counter", now_s)
+        elif word == "out":
+            roster = staff.sign_out(roster, "anna")
+        elif word == "beat":
+            roster = staff.beat(roster, RULES, "anna", now_s)
+    assert ("anna" in staff.on_duty(roster, RULES, now_s)) is present
+    assert not (present and staff.lapsed(roster, RULES, now_s))
+
+
+def test_five_wrong_pins_lock_out_and_a_right_one_forgives():
+    roster = Roster()
+    for _ in range(4):
+        roster = staff.pin_checked(roster, RULES, "anna", 0.0, right=False)
+    assert not staff.locked_out(roster, "anna", 0.0)
+    forgiven = staff.pin_checked(roster, RULES, "anna", 0.0, right=True)
+    assert not staff.locked_out(staff.pin_checked(forgiven, RULES, "anna", 0.0, right=False), "anna", 0.0)
+    locked = staff.pin_checked(roster, RULES, "anna", 0.0, right=False)
+    assert staff.locked_out(locked, "anna", 299.0)
+    assert not staff.locked_out(locked, "ben", 0.0)
+    assert not staff.locked_out(locked, "anna", 300.0)
+
+
+async def test_the_desk_writes_what_happens():
+    ledger, clock, calls = FakeLedger(), ManualClock(), []
+    people = desk(ledger, clock)
+    people.listen(lambda: calls.append(1))
+    assert await people.sign_in("anna", "9999", "t1") == "wrong_pin"
+    assert await people.sign_in("nobody", PIN, "t1") == "wrong_pin"
+    assert people.on_duty() == {}
+    assert await people.sign_in("anna", PIN, "t1") == ""
+    assert people.on_duty() == {"anna": 0.0}
+    assert people.is_manager("anna")
+    assert not people.is_manager("nobody")
+    assert people.adults() == {"anna"}
+    assert await people.sign_in("ben", PIN, "t2") == ""
+    clock.step(100.0)
+    assert people.beat("ben")
+    assert [(p.staff_id, p.on_duty, p.beat_age_s) for p in people.people()] == [
+        ("anna", True, 100.0),
+        ("ben", True, 0.0),
+    ]
+    clock.step(21.0)
+    assert not people.beat("anna")
+    await people.lapse()
+    assert await people.sign_out("ben")
+    assert not await people.sign_out("ben")
+    assert [type(e) for e in ledger.events] == [StaffSignedIn, StaffSignedIn, StaffPresenceLost, StaffSignedOut]
+    assert ledger.last(StaffPresenceLost).last_seen_s == 121.0
+    assert len(calls) == 4
+    assert PIN not in repr(ledger.events)
+
+
+async def test_a_locked_out_person_stays_out_even_with_the_right_pin():
+    ledger, clock = FakeLedger(), ManualClock()
+    people = desk(ledger, clock)
+    for _ in range(5):
+        assert await people.confirm("anna", "0000") == "wrong_pin"
+    assert await people.sign_in("anna", PIN, "t1") == "locked_out"
+    clock.step(300.0)
+    assert await people.sign_in("anna", PIN, "t1") == ""
+
+
+async def test_a_full_ledger_lets_nobody_in_and_everybody_out():
+    ledger, clock = FakeLedger(), ManualClock()
+    people = desk(ledger, clock)
+    assert await people.sign_in("anna", PIN, "t1") == ""
+    ledger.full = True
+    assert await people.sign_in("ben", PIN, "t1") == "ledger_full"
+    assert await people.sign_out("anna")
+    assert people.on_duty() == {}
+    ledger.full = False
+    await people.lapse()
+    assert isinstance(ledger.events[-1], StaffSignedOut)
+
+
+async def test_the_desk_watches_by_itself():
+    ledger, clock = FakeLedger(), ManualClock()
+    people = desk(ledger, clock)
+    assert await people.sign_in("anna", PIN, "t1") == ""
+    task = asyncio.create_task(people.run())
+    await asyncio.sleep(0)
+    for _ in range(125):
+        await clock.advance(1.0)
+    task.cancel()
+    assert isinstance(ledger.last(StaffPresenceLost), StaffPresenceLost)
+
+
+def test_what_cannot_be_written_is_counted_when_it_is_lost():
+    people = desk(FakeLedger(), ManualClock())
+    for _ in range(70):
+        people._say(StaffSignedOut(staff_id="anna", terminal=""))
+    assert people.dropped_events == 6
+
+
+def test_a_pin_is_stored_as_a_salted_hash():
+    first, second = hash_pin("1234"), hash_pin("1234")
+    assert first != second
+    assert "1234" not in first.split("$")[-1]
+    assert check_pin("1234", first)
+    assert not check_pin("1235", first)
+    assert not check_pin("1" * 17, first)
+    with pytest.raises(ValueError, match="4 to 16"):
+        hash_pin("123")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "",
+        "1234",  # somebody wrote the PIN itself
+        "md5$1$1$1$00$00",
+        "scrypt$x$8$1$00$00",
+        "scrypt$15$8$1$" + "00" * 16 + "$" + "00" * 32,  # not a power of two
+        "scrypt$16384$8$1$zz$" + "00" * 32,
+        "scrypt$16384$8$1$" + "00" * 4 + "$" + "00" * 32,  # too little salt
+        "scrypt$999999$8$1$" + "00" * 16 + "$" + "00" * 32,  # would eat the memory
+    ],
+)
+def test_a_hash_that_is_none_is_refused_at_start(stored):
+    assert not well_formed(stored)
+    assert not check_pin("1234", stored)
+    person = StaffConfig(id="anna", name="Anna", pin_hash=stored)
+    with pytest.raises(ConfigError, match=r"staff.anna.pin_hash"):
+        StaffDesk(staff=[person], policy=RULES, ledger=FakeLedger(), clock=ManualClock())
