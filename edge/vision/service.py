@@ -1,6 +1,7 @@
 """Supervises the worker of one camera: starts it, listens to it, and replaces it when it stalls or dies.
 
-No camera knows of another: each service owns one process, and a worker that hangs is killed, never waited for.
+No camera knows of another: each service owns one process. A worker that hangs is killed, not asked; the next one starts
+only when it is gone, so that restarts never pile up.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ class CameraService:
 
     async def _live(self) -> str:
         """One life of a worker; why it ended."""
+        self._health = replace(self._health, fps=0.0, rss_bytes=0, frame_age_s=0.0)
         self._tell("starting", "")
         self.counters["starts"] += 1
         try:
