@@ -68,6 +68,7 @@ async def test_a_request_without_an_answer_ends_unreachable_and_a_late_answer_is
     await desk.clock.advance(4.4)
     assert not waiting.done()
     await desk.clock.advance(1.0)
+    await until(waiting.done)
     reply = await waiting
     assert (reply.ok, reply.reason) == (False, AGENT_UNREACHABLE)
     desk.backend.gate.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -409,6 +410,23 @@ def test_a_port_in_use_is_one_clear_sentence(tmp_path: Path) -> None:
         )
     assert ran.returncode == 2
     assert ran.stderr == f"port {port} on 127.0.0.1 is in use; stop what listens there, or choose another port\n"
+
+
+async def test_the_process_answers_before_its_agent_and_ends_on_an_interrupt(tmp_path: Path) -> None:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge.pages", "--desk", str(tmp_path / "none"), "--port", str(port)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while b"pages at" not in await process.stderr.readline():
+        assert process.returncode is None
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+        assert EN["starting.body"] in (await http.get("/staff?lang=en")).text
+    process.send_signal(signal.SIGINT)
+    said = (await process.communicate())[1].decode()
+    assert process.returncode == 0
+    assert "Traceback" not in said
 
 
 def test_an_address_of_another_machine_is_refused_with_its_name() -> None:
