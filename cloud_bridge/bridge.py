@@ -20,7 +20,7 @@ from cloud_bridge.router import Router
 from cloud_bridge.settings import Settings
 from cloud_bridge.storage import Storage, StorageClosedError
 from cloud_bridge.supervisor import Supervisor
-from contracts.clock import Clock
+from contracts.clock import Clock, SystemClock
 
 PING_WITHIN_S = 2.0
 
@@ -35,7 +35,10 @@ class Ping:
 
 
 class Bridge:
-    """Everything one bridge process owns."""
+    """Everything one bridge process owns.
+
+    `clock` is the time of the stores, which a demo may speed up; waits for the network are real time.
+    """
 
     def __init__(self, settings: Settings, *, clock: Clock, rng: Random) -> None:
         self._settings = settings
@@ -53,8 +56,10 @@ class Bridge:
             clock=clock,
             counters=self.counters,
         )
-        self.shell = MqttShell(url=settings.mqtt_url, router=self.router, clock=clock, rng=rng, counters=self.counters)
-        self.supervisor = Supervisor(clock=clock, rng=rng)
+        self.shell = MqttShell(
+            url=settings.mqtt_url, router=self.router, clock=SystemClock(), rng=rng, counters=self.counters
+        )
+        self.supervisor = Supervisor(clock=SystemClock(), rng=rng)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

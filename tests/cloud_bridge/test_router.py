@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
-from cloud_bridge.mqtt import MqttShell, _worker_of
+from cloud_bridge.mqtt import MqttShell, _properties, _worker_of
 from cloud_bridge.presence import PresenceBook
 from cloud_bridge.recommend import Offers
 from cloud_bridge.requests import Requests
@@ -254,3 +254,18 @@ async def test_what_does_not_fit_the_inbox_is_counted(bench: Bench) -> None:
     for _ in range(inbox.maxsize + 2):
         inbox.put_nowait(None)
     assert (inbox.qsize(), bench.counters["dropped_inbound_queue_full"]) == (inbox.maxsize, 2)
+
+
+def test_a_compressed_answer_says_so() -> None:
+    said = _properties(Publication("t", b"x", "zstd"))
+    assert said is not None
+    assert said.UserProperty == [("content-encoding", "zstd")]
+    assert _properties(Publication("t", b"x", "")) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "user"), [("mqtts://h", 8883, None), ("mqtt://h", 1883, None), ("mqtt://a%40b:p%3A@h:5", 5, "a@b")]
+)
+def test_an_address_names_port_and_user(url: str, port: int, user: str | None, clock: ManualClock) -> None:
+    shell = MqttShell(url=url, router=None, clock=clock, rng=Random(1), counters=Counters())
+    assert (shell._port, shell._user, shell._tls) == (port, user, url.startswith("mqtts"))
