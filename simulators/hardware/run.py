@@ -16,7 +16,9 @@ from simulators.truth.log import TruthLog
 from simulators.world import World
 
 TICK_S = 0.5
-LINGER_S = 30.0  # store seconds the hardware stays after the last visitor, so that the agent can weigh and settle
+LINGER_S = (
+    60.0  # store seconds the hardware stays after the last visitor, so that a restarted agent can weigh and settle
+)
 
 
 async def run_store(

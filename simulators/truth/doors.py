@@ -76,11 +76,10 @@ def check_openings(truth: Truth, ledger: Ledger, dark: Darkness, *, bounce_s: fl
         for i, opening in enumerate(mine):
             again = i + 1 < len(mine) and mine[i + 1].opened_s - opening.closed_s < bounce_s
             if i not in matched:
-                spans = darkness_at(truth, dark, opening)
-                long_enough = longest_look_s(opening, spans) >= (late_s if spans else bounce_s)
                 # A door that closed and was pulled open again at once never looked closed.
                 same = i > 0 and opening.opened_s - mine[i - 1].closed_s < bounce_s
-                if long_enough and not same:
+                seen = _in_sight(truth, dark, opening, bounce_s=bounce_s, late_s=late_s)
+                if seen and not same and not _in_incident(ledger, opening):
                     who = opening.visit or "nobody"
                     yield f"{who} opened {compartment} at {opening.opened_s:.1f} s and nothing tells of it"
                 continue
@@ -88,6 +87,22 @@ def check_openings(truth: Truth, ledger: Ledger, dark: Darkness, *, bounce_s: fl
                 yield f"session {claimant} claimed {compartment}, yet its opening is told as forced"
             if not again:
                 yield from _closing(truth, ledger, dark, opening, matched[i], late_s=late_s)
+
+
+def _in_sight(truth: Truth, dark: Darkness, opening: Opening, *, bounce_s: float, late_s: float) -> bool:
+    """True if the door stood open so long that the polls must have found it; a bad line makes them slower."""
+    spans = darkness_at(truth, dark, opening)
+    slow = any(f.detail == "bad_line" for f in truth.faults_at(opening.compartment, opening.opened_s, opening.closed_s))
+    return longest_look_s(opening, spans) >= (late_s if spans or slow else bounce_s)
+
+
+def _in_incident(ledger: Ledger, opening: Opening) -> bool:
+    """True if an earlier opening by force was still being looked into: one incident tells of all until it is closed."""
+    forced_s = [
+        w.t for w in ledger.doors if w.forced and w.compartment == opening.compartment and w.t < opening.opened_s
+    ]
+    closed_s = [t for t, where, _ in ledger.unexplained if where == opening.compartment and t < opening.opened_s]
+    return bool(forced_s) and max(forced_s) > max(closed_s, default=-1.0)
 
 
 def by_compartment(truth: Truth) -> dict[str, list[Opening]]:

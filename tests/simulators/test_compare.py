@@ -198,6 +198,12 @@ def test_a_door_that_bounced_between_two_polls_is_a_declared_case() -> None:
     assert judged(bounce(2.0), bounce_s=3.0).equal
 
 
+def test_a_bad_line_excuses_no_door_that_stood_open_for_long() -> None:
+    story = bounce(6.0)
+    story.was(1, "fault", detail="bad_line", device="lock-bus")
+    assert not judged(story).equal
+
+
 def test_a_bounced_door_is_never_sold_by_weight() -> None:
     story = bounce(0.2)
     story.said.pop()
@@ -212,7 +218,7 @@ def test_a_bounced_door_is_never_sold_by_weight() -> None:
         ({"detail": "unplug", "device": "lock-bus"}, True),
         ({"detail": "stuck", "device": "board-1", "compartment": "a1"}, True),
         ({"detail": "stuck", "device": "board-2", "compartment": "t1"}, False),  # another door's sensor
-        ({"detail": "bad_line", "device": "lock-bus"}, False),  # slow, not blind
+        ({"detail": "bad_line", "device": "lock-bus"}, True),  # two seconds are too short for polls that fail
     ],
 )
 def test_an_opening_behind_a_dead_line_or_sensor_may_be_unseen(fault: dict[str, str], equal: bool) -> None:
@@ -257,6 +263,21 @@ def test_a_door_held_open_past_its_session_is_found_forced_and_its_goods_are_in_
     assert result.findings == ()
     assert result.counters["unknown_weights"] == 2
     assert result.false_reviews == ("s1",)  # nothing was broken: a figure, not a failure
+
+
+def test_one_incident_tells_of_every_opening_until_it_is_closed() -> None:
+    story = Story()
+    story.was(10, "door_opened", compartment="a1", detail="forced")
+    story.says(10.3, CabinetDoorForced(compartment="a1"))
+    story.was(14, "door_closed", compartment="a1")
+    story.was(17, "door_opened", compartment="a1", detail="forced")
+    story.moved(18, "", "nuts", 1)
+    story.was(21, "door_closed", compartment="a1")
+    story.says(30, CabinetStockUnexplained(compartment="a1", shelves=(delta(120.0),)))
+    assert judged(story).equal
+    story.was(40, "door_opened", compartment="a1", detail="forced")  # another one, and nobody tells
+    story.was(44, "door_closed", compartment="a1")
+    assert not judged(story).equal
 
 
 def test_a_door_found_open_again_after_a_restart_is_one_opening() -> None:
