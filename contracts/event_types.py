@@ -207,6 +207,14 @@ class CabinetSessionStarted(EventData, frozen=True, kw_only=True):
     declared: tuple[Line, ...] = ()
 
 
+@event("cabinet.session.declared")
+class CabinetSessionDeclared(EventData, frozen=True, kw_only=True):
+    """What a proven adult wants of tobacco; nothing can be released before it."""
+
+    session: Short
+    lines: tuple[Line, ...]
+
+
 @event("cabinet.session.ended")
 class CabinetSessionEnded(EventData, frozen=True, kw_only=True):
     """The one end of a session, money included."""

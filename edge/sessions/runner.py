@@ -37,6 +37,7 @@ from edge.sessions.core.inputs import (
     Authorise,
     Count,
     Decide,
+    Declare,
     Drop,
     Effect,
     Ended,
@@ -355,6 +356,10 @@ class CabinetRunner:
         given = Request(session, mode, compartment, actor_ref, tuple(declared))
         self._screen.failed = ()
         return replace(await self._ask(given), session=session)
+
+    async def declare(self, session: str, lines: tuple[Line, ...]) -> RequestResult:
+        """What a proven adult wants of tobacco (T12): after the proof, before the release."""
+        return await self._ask(Declare(session, tuple(lines)), session)
 
     async def cancel(self, session: str) -> RequestResult:
         """The buyer leaves. After the frame it is too late: the session goes on to its truth."""

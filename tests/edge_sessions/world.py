@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+import msgspec
+
 from contracts.event_types import (
     CabinetDoorForced,
     CabinetDoorOpened,
@@ -23,6 +25,7 @@ from contracts.event_types import (
     CabinetUnlockCompleted,
     CabinetUnlockGranted,
     EventData,
+    Line,
 )
 from edge.sessions.core.cabinet import CabinetMachine
 from edge.sessions.core.draft import load
@@ -33,6 +36,7 @@ from edge.sessions.core.inputs import (
     Answer,
     Authorise,
     Decide,
+    Declare,
     Drop,
     Effect,
     Facts,
@@ -431,6 +435,8 @@ class World:
         qty = self.rng.choice([1, 1, 2, 3, 5])
         shelf = f"{place}-s1"
         declared = (line(self.rng.choice(["biscuit", "juice"]), qty, shelf),) if mode == "staff_release" else ()
+        if declared and self.rng.random() < 0.5:  # the kiosk's way: the door first, the goods after the proof
+            declared, qty = (), 0
         self.ghosts[session] = Ghost(mode, place, qty, buyer)
         self.agent(Request(session, mode, place, buyer, declared))  # type: ignore[arg-type]  # mode is one of three
 
@@ -453,6 +459,25 @@ class World:
             passed = self.rng.random() < 0.9
             if self.agent(Prove(slot.session, "id_card", passed, "p1")):
                 self.proofs[slot.session] = (self.now, self.boot)
+            if self.rng.random() < 0.8:
+                self.declare()
+
+    def declare(self) -> None:
+        """The buyer says what is wanted; the truth follows only if the agent took the word."""
+        slot = self.memory.slot
+        if slot is None or slot.session not in self.ghosts:
+            return
+        qty = self.rng.choice([1, 1, 2, 3, 5])
+        lines = (line(self.rng.choice(["biscuit", "juice"]), qty, f"{slot.compartment}-s1"),)
+        self.agent(Declare(slot.session, lines))
+        session = self.memory.durable.session.get(slot.session)
+        if session is not None and session.declared == tuple(self.priced(x) for x in lines):
+            self.ghosts[slot.session].units = qty
+
+    @staticmethod
+    def priced(one: Line) -> Line:
+        """A line with the cabinet's own price."""
+        return msgspec.structs.replace(one, price_fen={"biscuit": 500, "juice": 800}[one.sku])
 
     def release(self) -> None:
         slot, p = self.memory.slot, self.person()

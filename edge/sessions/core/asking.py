@@ -31,6 +31,12 @@ class House:
         return self.spec.compartments[compartment]
 
 
+def standing(house: House, session: Session) -> frozenset[str]:
+    """The rules that may lapse for this session: before anything is declared there is no quantity to judge (T06)."""
+    undeclared = session.sale and not session.declared and is_tobacco(house, session)
+    return STANDING - {"T06"} if undeclared else STANDING
+
+
 def kind_of(house: House, session: Session) -> Kind:
     """Which column of table G counts. A cabinet of `staff_release` is treated as tobacco throughout."""
     tobacco = house.place(session.compartment).tobacco or session.mode == "staff_release"

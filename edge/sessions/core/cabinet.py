@@ -15,6 +15,7 @@ from edge.sessions.core.inputs import (
     CabinetSpec,
     Count,
     Decide,
+    Declare,
     Drop,
     Facts,
     Give,
@@ -54,6 +55,8 @@ class CabinetMachine:
                 recovery.recover(house, d)
             case Request():
                 sale.request(house, d, given)
+            case Declare():
+                sale.declare(house, d, given)
             case Prove():
                 sale.prove(d, given)
             case Give():

@@ -136,6 +136,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Declare:
+    """What a proven adult wants: tobacco is named only after the proof (T12), and before any release."""
+
+    session: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prove:
     """An adult check of the buyer of this session."""
 
@@ -242,6 +250,7 @@ class Count:
 Input = (
     Start
     | Request
+    | Declare
     | Prove
     | Give
     | Drop

@@ -7,6 +7,7 @@ import msgspec
 from contracts.event_types import (
     AgeCheckFailed,
     AgeCheckPassed,
+    CabinetSessionDeclared,
     CabinetSessionStarted,
     CabinetUnlockCompleted,
     CabinetUnlockDenied,
@@ -17,10 +18,10 @@ from contracts.event_types import (
     ShelfWeight,
 )
 from edge.sessions.core import gate, money
-from edge.sessions.core.asking import STANDING, House, ask, decide, gate_facts, is_tobacco, units, view
+from edge.sessions.core.asking import House, ask, decide, gate_facts, is_tobacco, standing, units, view
 from edge.sessions.core.draft import Draft, total_fen
 from edge.sessions.core.gate import AgeProof
-from edge.sessions.core.inputs import MAX_LINES, Authorise, Drop, Give, Prove, Request, Slot, Unlock
+from edge.sessions.core.inputs import MAX_LINES, Authorise, Declare, Drop, Give, Prove, Request, Slot, Unlock
 from edge.sessions.core.records import Intent, Quota, Session
 
 REASONS = {
@@ -72,7 +73,7 @@ def request(house: House, d: Draft, asked: Request) -> None:
     )
     d.kind("session")[asked.session] = session
     d.slot = Slot(asked.session, asked.compartment, "asked", d.now_s)
-    failed = tuple(r for r in ask(house, d, "g1") if r in STANDING | {"T14"})
+    failed = tuple(r for r in ask(house, d, "g1") if r in standing(house, session) | {"T14"})
     if asked.mode == "staff_release" and not failed and units(lines) > house.policy.sale.max_items:
         reason = "bad_basket"
     if failed or reason:
@@ -93,12 +94,15 @@ def request(house: House, d: Draft, asked: Request) -> None:
 
 
 def _basket(house: House, asked: Request) -> tuple[Line, ...] | None:
-    """The declared lines with our own prices; None if they name what is not there."""
-    if asked.mode != "staff_release":
-        return ()
-    known = {(s.shelf, k.sku): k for s in house.place(asked.compartment).shelves for k in s.skus}
+    """Lines declared with a request (none: they follow the proof of age); None if they name what is not there."""
+    return _priced(house, asked.compartment, asked.declared) if asked.mode == "staff_release" and asked.declared else ()
+
+
+def _priced(house: House, compartment: str, declared: tuple[Line, ...]) -> tuple[Line, ...] | None:
+    """Lines with our own prices; None if there are none or they name what is not there."""
+    known = {(s.shelf, k.sku): k for s in house.place(compartment).shelves for k in s.skus}
     lines: list[Line] = []
-    for line in asked.declared[: MAX_LINES + 1]:
+    for line in declared[: MAX_LINES + 1]:
         sku = known.get((line.shelf, line.sku))
         if sku is None or line.qty < 1:
             return None
@@ -144,6 +148,28 @@ def prove(d: Draft, proof: Prove) -> None:
         d.say(AgeCheckFailed(session=proof.session, method=proof.method, min_age=MIN_AGE, reason="not_adult"))
 
 
+def declare(house: House, d: Draft, given: Declare) -> None:
+    """What a proven adult wants, before any release; another word replaces the first."""
+    slot = d.slot
+    if slot is None or slot.session != given.session or slot.state != "asked":
+        d.answer = "no_session"
+        return
+    session = d.sessions[slot.session]
+    lines = _priced(house, session.compartment, given.lines)
+    if session.mode != "staff_release" or lines is None or units(lines) > house.policy.sale.max_items:
+        d.answer = "bad_basket"
+    elif slot.age is None:
+        d.answer = "age_needed"
+    else:
+        d.session(session.id, declared=lines)
+        if "T06" in ask(house, d, "g1"):
+            d.session(session.id, declared=session.declared)
+            decide(house, d, "g1", "denied", ("T06",))
+            d.answer = REASONS["T06"]
+        else:
+            d.say(CabinetSessionDeclared(session=session.id, lines=lines))
+
+
 def give(house: House, d: Draft, given: Give) -> None:
     """Staff release the live session: g1."""
     slot, release = d.slot, given.release
@@ -152,6 +178,10 @@ def give(house: House, d: Draft, given: Give) -> None:
         return
     if slot.state == "held" and slot.release is not None:
         d.answer = "released_already"
+        return
+    session = d.sessions[slot.session]
+    if session.mode == "staff_release" and not session.declared:
+        d.answer = "nothing_declared"
         return
     d.keep(release=release, released=slot.released + 1)
     failed = ask(house, d, "g1")
@@ -244,13 +274,14 @@ def advance(house: House, d: Draft) -> None:
 def _can_lapse(house: House, d: Draft, session: Session) -> frozenset[str]:
     """Rules whose failing ends the session; the others may still be fulfilled by waiting for a person."""
     assert d.slot is not None
+    always = standing(house, session)
     if not is_tobacco(house, session):
-        return STANDING | {"T02"}
+        return always | {"T02"}
     if d.slot.state == "paying":
-        return STANDING | {"T02", "T03"}
+        return always | {"T02", "T03"}
     if d.slot.state == "held" and session.sale:
-        return STANDING | {"T03"}
-    return STANDING
+        return always | {"T03"}
+    return always
 
 
 def _drop_release(house: House, d: Draft) -> None:
