@@ -65,6 +65,9 @@ def _session(data: e.EventData, names: Names) -> Sentence | None:
         case e.CabinetSessionStarted(compartment=compartment, mode=mode):
             (zh, en), (zh_mode, en_mode) = names.compartment(compartment), _MODES[mode]
             return f"{zh}：开始{zh_mode}", f"{en}: {en_mode} started", "info"
+        case e.CabinetSessionDeclared(lines=lines):
+            zh, en = names.basket(lines)
+            return f"顾客要买 {zh}", f"The customer asks for {en}", "info"
         case e.CabinetSessionEnded(outcome=outcome):
             zh, en, level = _OUTCOMES[outcome]
             return f"会话结束：{zh}", f"Session ended: {en}", level

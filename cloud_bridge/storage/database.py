@@ -7,6 +7,7 @@ one as for many. A caller hears of its write only after that commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -33,15 +34,14 @@ class StorageClosedError(RuntimeError):
 
 def open_writer(path: Path | str) -> sqlite3.Connection:
     """The one connection that writes, its tables made or brought up to date. Raises sqlite3.Error."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    try:
+    with contextlib.ExitStack() as undo:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        undo.callback(connection.close)
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         migrations.apply(Database(connection, execute_plugins=False))
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
 
 

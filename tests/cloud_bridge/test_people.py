@@ -313,3 +313,9 @@ def test_the_rate_never_exceeds_its_cap(clock: ManualClock) -> None:
         allowed += cap.allows(T, S)
         clock.step(0.1)
     assert allowed == 3 + 19  # the burst, and two a second for the 9.9 s after it
+
+
+def test_strangers_cannot_fill_the_buckets(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cloud_bridge.requests.MAX_STORES", 1)
+    cap = RateCap(clock)
+    assert [cap.allows(T, name) for name in ("a", "b", "a")] == [True, False, True]
