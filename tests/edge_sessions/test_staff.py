@@ -104,6 +104,14 @@ async def test_a_locked_out_person_stays_out_even_with_the_right_pin():
     assert await people.sign_in("anna", PIN, "t1") == ""
 
 
+async def test_a_flood_of_pins_is_bounded_and_counted():
+    people = desk(FakeLedger(), ManualClock())
+    answers = await asyncio.gather(*(people.confirm("anna", "0000") for _ in range(20)))
+    # five are checked and wrong, three find the person locked out, the rest never waited
+    assert sorted(answers) == ["busy"] * 12 + ["locked_out"] * 3 + ["wrong_pin"] * 5
+    assert people.dropped_checks == 12
+
+
 async def test_a_full_ledger_lets_nobody_in_and_everybody_out():
     ledger, clock = FakeLedger(), ManualClock()
     people = desk(ledger, clock)
