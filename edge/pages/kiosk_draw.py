@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from edge.desk.messages import BasketLine, CompartmentDesk, Goods
+from edge.desk.messages import BasketLine, CabinetDesk, CompartmentDesk, Goods
 from edge.pages import art
 from edge.pages.kiosk_view import MAX_QTY, Choice, Kind, Screen, chosen_goods, goods_of, qty_of
 from edge.pages.words import reason
@@ -30,10 +30,17 @@ def heading(screen: Screen, lang: Lang) -> str:
         case "welcome":
             return t("kiosk.welcome.guest", lang)
         case "pull":
-            return t("kiosk.pull.title", lang, door=door.compartment if door else "")
+            return t("kiosk.pull.title", lang, door=door_name(screen.cabinet, door, lang))
         case "open" if session and session.mode == "staff_release":
             return t("kiosk.open.staff", lang)
     return t(f"kiosk.{screen.kind}.title", lang)
+
+
+def door_name(cabinet: CabinetDesk | None, door: CompartmentDesk | None, lang: Lang) -> str:
+    """What people call a door: its number from the left, or just the door where there is one."""
+    if cabinet is None or door is None or len(cabinet.compartments) == 1:
+        return t("door.only", lang)
+    return t("door.numbered", lang, n=cabinet.compartments.index(door) + 1)
 
 
 def body(screen: Screen, choice: Choice, lang: Lang) -> Markup:
@@ -198,7 +205,7 @@ def _begin(screen: Screen, _: Choice, lang: Lang) -> Markup:
         )
         return join(steps, go)
     doors = (
-        _door_button(door, t("kiosk.begin.door", lang, door=door.compartment), "", lang)
+        _door_button(door, t("kiosk.begin.door", lang, door=door_name(screen.cabinet, door, lang)), "", lang)
         for door in screen.cabinet.compartments
     )
     return join(steps, tag("div", doors, class_="sp-rows"))
@@ -283,7 +290,7 @@ def _wait_for_staff(screen: Screen, _: Choice, lang: Lang) -> Markup:
 
 
 def _welcome(screen: Screen, _: Choice, lang: Lang) -> Markup:
-    door = screen.door.compartment if screen.door else ""
+    door = door_name(screen.cabinet, screen.door, lang)
     opening = tag("p", icon("door-closed"), t("kiosk.welcome.opening", lang, door=door), class_="sp-opening")
     return join(opening, _greeting(screen, lang))
 

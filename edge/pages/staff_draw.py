@@ -71,7 +71,7 @@ def _body(screen: Screen, state: DeskState | None, desk: Desk, lang: Lang) -> Ma
         case "pin_release":
             return _pin("pin_release", t("staff.pin.release", lang), lang)
         case "pin_restock":
-            door = t("staff.pin.restock", lang, door=desk.target.partition("/")[2])
+            door = t("staff.pin.restock", lang, door=_place(state, desk.target, lang))
             return _pin("pin_restock", f"{door} · {t('staff.restock.says', lang)}", lang)
         case "pin_lift":
             what = t("staff.pin.lift", lang, target=target(desk.target, state, lang))
@@ -283,6 +283,18 @@ def _cabinet_of(ident: str, state: DeskState | None, lang: Lang) -> str:
     return _name(found, lang) if found else ident
 
 
+def _door(cabinet: CabinetDesk, compartment: str, lang: Lang) -> str:
+    found = next((d for d in cabinet.compartments if d.compartment == compartment), None)
+    return kiosk_draw.door_name(cabinet, found, lang)
+
+
+def _place(state: DeskState, target: str, lang: Lang) -> str:
+    """A cabinet and its door in words."""
+    name, _, compartment = target.partition("/")
+    cabinet = next((c for c in state.cabinets if c.cabinet == name), None)
+    return f"{_name(cabinet, lang)} · {_door(cabinet, compartment, lang)}" if cabinet else target
+
+
 def _name(named: CabinetDesk | BasketLine, lang: Lang) -> str:
     return named.name_zh if lang == "zh" else named.name_en
 
@@ -295,7 +307,7 @@ def _request(request: Request, lang: Lang) -> Markup:
     total = t("staff.request.total", lang, n=count, price=money_text(amount_fen(session.declared)))
     return tag(
         "div",
-        tag("div", adult, tag("p", t("staff.request.door", lang, door=session.compartment)), class_="sp-request-head"),
+        tag("div", adult, tag("p", _door(request.cabinet, session.compartment, lang)), class_="sp-request-head"),
         tag("ul", _lines(session.declared, lang), aria_label=t("staff.request.what", lang), class_="sp-request-lines"),
         tag("p", total, class_="sp-request-total"),
         tag("p", icon("info"), t("staff.request.look", lang), class_="sp-mind"),
@@ -368,7 +380,7 @@ def _doors(state: DeskState, lang: Lang) -> Markup:
             "restock_door",
             f"{c.cabinet}/{d.compartment}",
             "door-closed",
-            f"{_name(c, lang)} · {t('kiosk.door', lang, door=d.compartment)}",
+            _place(state, f"{c.cabinet}/{d.compartment}", lang),
             "" if d.available else reason(d.reason, lang),
         )
         for c, d in doors_of(state)

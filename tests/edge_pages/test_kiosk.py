@@ -210,7 +210,7 @@ def test_both_ways_to_show_a_code_stand_on_one_screen() -> None:
         ({"state": "done", "outcome": "settled_unpaid", "lines": (line(COLA, 2),)}, "¥7.00"),
         ({"state": "held", "member": MEMBER}, "1,280"),
         ({"state": "held", "member": replace(MEMBER, offers=())}, "1,280"),
-        ({"state": "held"}, "A1"),
+        ({"state": "held"}, "sp-opening"),
         ({"state": "done", "outcome": "cancelled"}, "sp-mark"),
     ],
 )
@@ -280,3 +280,16 @@ def test_a_greeting_that_comes_late_is_still_shown(state: str) -> None:
 def test_only_seconds_that_a_customer_can_use_are_counted(state: str, shown: bool) -> None:
     screen = screen_of(at("snack", state=state, seconds_left=9.0), "snack")
     assert (kiosk_draw.countdown(screen, 10.0, "en") != "") is shown
+
+
+@pytest.mark.parametrize(
+    ("cabinet", "lang", "title"),
+    [
+        ("snack", "zh", "柜门已解锁，请拉开"),  # one door needs no number
+        ("staffed", "zh", "1 号门已解锁，请拉开"),
+        ("snack", "en", "The door is unlocked: pull it open"),
+        ("staffed", "en", "Door 1 is unlocked: pull it open"),
+    ],
+)
+def test_a_door_is_called_as_people_call_it(cabinet: str, lang: Lang, title: str) -> None:
+    assert kiosk_draw.heading(screen_of(at(cabinet, state="wait"), cabinet), lang) == title

@@ -156,7 +156,7 @@ def test_leaving_forgets_the_person() -> None:
 def test_the_request_says_who_is_adult_and_how_and_what_and_how_many_and_since_when() -> None:
     screen = screen_of(store(request={}), li())
     drawn = staff_draw.body(screen, store(request={}), li(), "en") + staff_draw.seconds(screen, "en")
-    for word in ("Proven adult", "by ID card", "Sample B, soft pack", "× 2", "Door C1", "¥90.00", "12 s", "97 s"):
+    for word in ("Proven adult", "by ID card", "Sample B, soft pack", "× 2", "Door 1", "¥90.00", "12 s", "97 s"):
         assert word in drawn
 
 
