@@ -17,8 +17,6 @@ from datetime import datetime
 from random import Random
 from typing import Literal
 
-import msgspec
-
 from contracts.clock import Clock
 from contracts.event_types import GateDecision, Line
 from device_drivers.capabilities import AdultReading, Lock, Scale
@@ -59,8 +57,9 @@ from edge.sessions.core.inputs import (
     Unlock,
     Unstable,
 )
-from edge.sessions.core.records import Mode, Quota, Session, Stored
+from edge.sessions.core.records import Mode
 from edge.sessions.eyes import Pace
+from edge.sessions.ledgered import belongs_to, day_units
 from edge.sessions.policy import Policy
 from edge.sessions.screen import Screen
 from edge.sessions.senses import Senses
@@ -161,21 +160,23 @@ class CabinetRunner:
     async def run(self) -> None:
         """Recover, then serve until cancelled. A ledger that is full at start is waited for."""
         self._ready, self._unlock, self._reply = False, None, None
-        self._memory = Memory(durable=load(self._ledger.state, self._mine))
-        async with asyncio.TaskGroup() as group:
-            self._cashier.open(group)
-            self._senses.start(group)
-            group.create_task(self._serve(), name=f"{self._spec.cabinet}:serve")
+        self._memory = Memory(durable=load(self._ledger.state, belongs_to(self._spec)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._cashier.open(group)
+                self._senses.start(group)
+                group.create_task(self._serve(), name=f"{self._spec.cabinet}:serve")
+        finally:
+            self._hang_up()
 
-    def _mine(self, kind: str, key: str, value: Stored) -> bool:
-        shelves = {s.shelf for p in self._spec.compartments.values() for s in p.shelves}
-        if isinstance(value, Session):
-            return value.cabinet == self._spec.cabinet
-        if isinstance(value, Quota):
-            return value.cabinet == self._spec.cabinet
-        if kind == "revoke":
-            return key.startswith(f"{self._spec.cabinet}|")
-        return key in (self._spec.compartments if kind in ("incident", "count_due") else shelves)
+    def _hang_up(self) -> None:
+        """Nobody serves any more: whoever waits for an answer gets none."""
+        self._ready = False
+        for ask in (*self._answers, *self._asks):
+            if not ask.done.done():
+                ask.done.set_result(None)
+        self._answers.clear()
+        self._asks.clear()
 
     async def _serve(self) -> None:
         while await self._apply(Start()) is None:  # noqa: ASYNC110 - a disk tells nobody when it has room
@@ -208,8 +209,9 @@ class CabinetRunner:
             self._reply = None
         for queue in (self._answers, self._asks):
             for _ in range(len(queue)):
-                ask = queue.popleft()
+                ask = queue[0]  # it leaves the queue with its answer, so that `_hang_up` finds it until then
                 step = await self._apply(ask.given)
+                queue.popleft()
                 if not ask.done.done():
                     ask.done.set_result(step)
                 await self._send()
@@ -447,7 +449,7 @@ class CabinetRunner:
         self._wake.set()
         step = await ask.done
         if step is None:
-            return RequestResult(ok=False, session=session, reason="ledger_full")
+            return RequestResult(ok=False, session=session, reason="ledger_full" if self._ready else "starting")
         self._screen.failed = _failed_rules(step) or self._screen.failed
         return RequestResult(ok=not step.answer, session=session, reason=step.answer)
 
@@ -466,20 +468,12 @@ class CabinetRunner:
             on_duty=self._staff.on_duty(),
             adult_staff=self._staff.adults(),
             shutter_open=self._shutter_open(),
-            day_units=self._day_units(wall),
+            day_units=day_units(
+                self._ledger.state, self._memory.slot, self._policy.hours.local(wall) if wall else None
+            ),
             writable=self._ledger.writable,
             views=self._senses.views(lambda shelf: self._machine.epoch(self._memory, shelf)),
         )
-
-    def _day_units(self, wall: datetime | None) -> int | None:
-        """Units of the same person and day in all other sessions of the store; None if the person is not known."""
-        slot = self._memory.slot
-        if slot is None or slot.age is None or not slot.age.person_day_key or wall is None:
-            return None
-        day = self._policy.hours.local(wall).date().isoformat()
-        quotas = {k: msgspec.json.decode(v, type=Quota) for k, v in self._ledger.state("quota").items()}
-        person = slot.age.person_day_key
-        return sum(q.units for k, q in quotas.items() if k != slot.session and (q.person, q.day) == (person, day))
 
     def snapshot(self) -> CabinetSnapshot:
         """What the pages may know now."""

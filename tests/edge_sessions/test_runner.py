@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from contracts.event_types import (
@@ -19,7 +20,8 @@ from contracts.event_types import (
     PaymentCaptured,
 )
 from device_drivers.capabilities import AdultReading
-from tests.edge_sessions.build import line
+from edge.sessions.core.records import Quota
+from tests.edge_sessions.build import line, policy
 from tests.edge_sessions.fakes import PIN, Shop
 
 ADULT = AdultReading(adult=True, doc_valid=True, person_day_key="ab" * 16)
@@ -453,3 +455,47 @@ async def test_nothing_is_asked_before_recovery():
     shop = Shop()
     async with shop.boot(books=False):
         assert (await shop.runner.request("self_service", "k1", "")).reason == "starting"
+
+
+async def test_who_waits_when_the_agent_stops_is_told():
+    shop = Shop()
+    never = asyncio.Event()
+    async with shop.boot():
+        commit = shop.ledger.commit
+
+        async def stuck(transaction) -> None:
+            if any(r.data.TYPE == "cabinet.session.started" for r in transaction.records):
+                await never.wait()
+            await commit(transaction)
+
+        shop.ledger.commit = stuck
+        first = asyncio.ensure_future(shop.runner.request("self_service", "k1", ""))
+        second = asyncio.ensure_future(shop.runner.request("self_service", "k1", ""))
+        await asyncio.sleep(0.05)
+    assert (await first).reason == "starting"
+    assert (await second).reason == "starting"
+
+
+async def test_a_crowd_is_bounded_and_counted():
+    shop = Shop()
+    async with shop.boot():
+        answers = await asyncio.gather(*(shop.runner.request("self_service", "k1", "") for _ in range(50)))
+        assert sum(a.ok for a in answers) == 1
+        assert {a.reason for a in answers} == {"", "busy"}
+        assert shop.runner.snapshot().counters["asks_dropped"] == 18
+
+
+async def test_a_person_has_one_quota_in_all_cabinets():
+    shop = Shop("staff_release", rules=policy(tobacco_day_units=3))
+    async with shop.boot():
+        other = Quota(cabinet="other", person=ADULT.person_day_key, day="2026-03-02", units=3)
+        shop.ledger.kinds["quota"] = {"s0": msgspec.json.encode(other)}
+        assert await shop.staff.sign_in("anna", PIN, "counter") == ""
+        asked = await shop.runner.request("staff_release", "k1", "m1")
+        assert (await shop.runner.declare(asked.session, (line(),))).reason == "age_needed"
+        assert (await shop.runner.age_proof(asked.session, ADULT, "id_card")).ok
+        assert (await shop.runner.declare(asked.session, (line(),))).reason == "over_cap"
+        shop.ledger.kinds["quota"] = {
+            "s0": msgspec.json.encode(Quota(cabinet="other", person="x", day="2026-03-02", units=3))
+        }
+        assert (await shop.runner.declare(asked.session, (line(),))).ok
