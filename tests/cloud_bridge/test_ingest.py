@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from cloud_bridge.counters import Counters
-from cloud_bridge.ingest import service, streams
+from cloud_bridge.ingest import screening, service, streams
 from cloud_bridge.ingest.screening import WITHHELD, judge, names_personal
 from cloud_bridge.ingest.service import RECEIVE_WINDOW, Ingest, apply_batch, move_lease
 from cloud_bridge.ingest.streams import MAX_PARKED, MAX_STREAMS, Place
@@ -261,6 +261,7 @@ def _unknown(**data: object) -> bytes:
         _unknown(**{ID_NUMBER: 1}),
         _unknown(note="data:image/png;base64,AAAA"),
         _unknown(note="/9j/4AAQSkZJRg"),
+        _unknown(note="9j4AAAA").replace(b"9j4", b"\\/9j\\/4"),  # the same with slashes escaped
         _unknown(x=1).replace(b'"x":1', b'"\\u0066ace":"AAAA"'),  # spelled so that no plain search finds it
         _event(data={"staff_id": "s", "portrait": "AAAA"}),  # rides along in a known type
         _event(data={"staff_id": ID_NUMBER}),  # where a name was meant
@@ -277,6 +278,21 @@ def test_what_may_be_personal_is_kept_as_a_hash_alone(raw: bytes) -> None:
     everything = "\n".join(connection.iterdump())
     assert ID_NUMBER not in everything
     assert "AAAA" not in everything
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        sorted(screening._PERSONAL_WORDS),
+        ["".join(pair) for pair in screening._PERSONAL_PAIRS],
+        ["_".join(pair) for pair in screening._PERSONAL_PAIRS],
+        ["-".join(pair) for pair in screening._PERSONAL_PAIRS],
+    ],
+)
+def test_the_quick_search_overlooks_no_name(words: list[str]) -> None:
+    for word in words:
+        for spelled in (word, word.upper(), word.title()):
+            assert screening._hints_at_personal_data(b'{"%s":"x"}' % spelled.encode(), fields=True), spelled
 
 
 @pytest.mark.parametrize(
