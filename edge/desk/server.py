@@ -202,6 +202,7 @@ class DeskServer:
             reply = Reply(id=ask.id, ok=False, reason="internal")
         finally:
             client.asks_in_flight -= 1
+            self.changed()  # a decision shows at once, whoever else forgets to say so
         if not client.offer_reply(msgspec.structs.replace(reply, id=ask.id)):
             self.counters["client_cut"] += 1
             client.cut()

@@ -29,7 +29,7 @@ Kind = Literal[
     "cancelled",
 ]
 
-MAX_QTY: Final = 10
+MAX_QTY: Final = 6  # as many pieces as one settlement explains by default; the agent has the last word
 _BEFORE_THE_FRAME: Final = frozenset({"asked", "paying", "held"})
 _ENDS: Final[dict[str, Kind]] = {
     "settled": "receipt",

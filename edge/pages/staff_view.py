@@ -26,7 +26,7 @@ Errand = Literal["", "refuse", "review", "restock", "lift", "pin_release", "pin_
 BEAT_EVERY_S: Final = 20.0
 TOUCH_COUNTS_S: Final = 110.0  # below T_presence: a tablet left alone stops beating before the agent's patience ends
 ASK_AFTER_S: Final = 70.0
-SIGN_IN_GRACE_S: Final = 5.0  # from the agent's yes to the state that shows it
+SIGN_IN_GRACE_S: Final = 15.0  # from the agent's yes to a state that shows it; the agent beats every ten seconds
 REFUSALS: Final = ("age_doubt", "not_holder", "for_minor", "quantity", "unwell", "other")
 
 

@@ -38,6 +38,14 @@ async def test_a_request_gets_the_agents_word_under_its_own_id(desk: Desk) -> No
     assert desk.backend.asked == [Ask(id=number, action="release", session="s1", staff_id="li")]
 
 
+async def test_a_decision_is_followed_by_the_state_that_shows_it(desk: Desk) -> None:
+    page, other = await desk.page(), await desk.page()
+    await other.next()
+    desk.backend.now = state(counters={"signed_in": 1})
+    page.ask("sign_in", staff_id="li", pin="2468")
+    assert await other.next() == desk.backend.now
+
+
 async def test_many_changes_are_one_state_a_tenth_of_a_second(desk: Desk) -> None:
     page = await desk.page()
     await page.next()

@@ -178,13 +178,17 @@ def test_after_the_proof_goods_are_facts_under_a_warning() -> None:
     [
         ("tb", 0, 1),  # never none
         ("tb", 5, 5),
-        ("tb", 99, 7),  # what is there
-        ("ta", 99, 10),  # what one purchase shows at most
+        ("td", 99, 3),  # what is there
+        ("ta", 99, 6),  # what one purchase shows at most
         ("tc", 1, 1),  # sold out: nothing is chosen
     ],
 )
 def test_the_quantity_stays_within_what_can_be_sold(sku: str, asked: int, shown: int) -> None:
-    screen = screen_of(at("staffed", goods=True, needs=("release",)), "staffed")
+    state = at("staffed", goods=True, needs=("release",))
+    doors = tuple(
+        replace(d, goods=(*d.goods, replace(SMOKE_B, sku="td", units=3))) for d in state.cabinets[2].compartments
+    )
+    screen = screen_of(with_cabinet(replace(state.cabinets[2], compartments=doors)), "staffed")
     assert qty_of(screen, Choice(sku=sku, qty=asked)) == shown
 
 

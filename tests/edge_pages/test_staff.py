@@ -132,8 +132,8 @@ def test_nobody_is_asked_when_nobody_is_signed_in() -> None:
     ("on_duty", "seen", "now_s", "gone"),
     [
         (True, False, 101.0, False),
-        (False, False, 104.0, False),  # the agent's yes is on its way
-        (False, False, 106.0, True),  # it never came
+        (False, False, 114.0, False),  # the agent's yes is on its way
+        (False, False, 116.0, True),  # it never came
         (False, True, 101.0, True),  # presence has lapsed, or somebody signed out elsewhere
     ],
 )
