@@ -169,6 +169,7 @@ class Agent:
             counters=self.all_counters,
             greet=self._greet,
         )
+        self.staff.listen(self._changed)
         self.desk = DeskServer(config.data_dir / "desk.sock", self.front, clock)
         self._greetings: asyncio.TaskGroup | None = None
 

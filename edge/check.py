@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 from contracts.clock import Clock, SystemClock
 from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, missing_ports
 from edge.keys import read_member_key
+from edge.sessions.core.inputs import ShelfSpec
+from edge.sessions.core.settlement import Unique, solve
 from edge.sessions.policy import Policy, load_policy
+from edge.sessions.spec import cabinet_spec
 from models import ModelError
 from models import verify as verify_model
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 LICENCE_WARN = timedelta(days=30)
+TRIED_ITEMS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ def check_store(path: Path, clock: Clock | None = None) -> list[Finding]:
     findings += _data_dir(config)
     findings += _keys(config)
     findings += _policy(config, clock or SystemClock())
+    findings += _shelves(config)
     findings += _people(config)
     findings += _cameras(config)
     return findings
@@ -95,6 +102,31 @@ def _licence(policy: Policy, clock: Clock) -> Finding:
         return Finding("tobacco licence", ok=False, found=f"ended on {policy.licence.valid_until}; renew it (T04)")
     soon = "; renew it soon" if left < LICENCE_WARN else ""
     return Finding("tobacco licence", ok=True, found=f"valid until {policy.licence.valid_until}{soon}")
+
+
+def _shelves(config: StoreConfig) -> Iterator[Finding]:
+    """Baskets of a shelf that no weight tells apart would all be reviews."""
+    for cabinet in config.cabinet:
+        for place in cabinet_spec(cabinet, config).compartments.values():
+            for shelf in place.shelves:
+                if len(shelf.skus) < 2:
+                    continue
+                doubt = _indistinct(shelf)
+                advice = f"{doubt} weighs like another basket; move one of the products to another shelf"
+                yield Finding(
+                    f"weights of shelf {shelf.shelf}", ok=not doubt, found=advice if doubt else "all distinct"
+                )
+
+
+def _indistinct(shelf: ShelfSpec) -> str:
+    """The first basket of up to `TRIED_ITEMS` pieces whose exact weight has more than one explanation."""
+    for size in range(1, TRIED_ITEMS + 1):
+        for basket in combinations_with_replacement(shelf.skus, size):
+            verdict = solve(sum(sku.unit_g for sku in basket), shelf.skus, sigma_g=shelf.sigma_g)
+            if not isinstance(verdict, Unique):
+                counts = Counter(sku.sku for sku in basket)
+                return " + ".join(f"{n} × {sku}" for sku, n in counts.items())
+    return ""
 
 
 def _people(config: StoreConfig) -> Iterator[Finding]:

@@ -34,11 +34,17 @@ def run(
     codes: Annotated[Path, typer.Option(help="Member codes that shoppers carry.")],
     control: Control = DEFAULT_CONTROL,
     seed: Annotated[int, typer.Option(help="Same seed, same shoppers.")] = 7,
-    minutes: Annotated[float | None, typer.Option(help="End after so many store minutes; without, run on.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Story of so many store minutes; without, run on.")] = None,
+    pins: Annotated[
+        Path | None, typer.Option(help="CSV of staff id and PIN: staff sign in, tobacco is bought.")
+    ] = None,
+    done: Annotated[Path | None, typer.Option(help="File to make when the story is over; the ports stay.")] = None,
+    gap: Annotated[float, typer.Option(help="Mean store seconds between two visits.")] = 30.0,
 ) -> None:
     """Make the serial ports that a store description names and be the devices behind them."""
     from edge.config import ConfigError, load_store
     from simulators.hardware.run import run_store
+    from simulators.hardware.shoppers import Habits
 
     try:
         config = load_store(store)
@@ -53,6 +59,9 @@ def run(
             member_codes=read_codes(codes),
             duration_s=minutes * 60 if minutes is not None else None,
             control=control,
+            habits=Habits(mean_gap_s=gap),
+            pins=dict(read_codes(pins)) if pins else None,
+            on_quiet=done.touch if done else None,
         )
     )
 

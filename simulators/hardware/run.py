@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from contracts.clock import Clock
+from contracts.clock import Clock, SystemClock
 from edge.config import StoreConfig
+from edge.desk.client import DeskClient
 from simulators.hardware.control import Control, Hand
 from simulators.hardware.faults import FaultPlan
 from simulators.hardware.rig import Rig
 from simulators.hardware.shoppers import Habits, Member, Shoppers
+from simulators.people.tobacco import TobaccoStory, serve
 from simulators.truth.log import TruthLog
 from simulators.world import World
 
@@ -33,11 +36,15 @@ async def run_store(
     control: Path | None = None,
     habits: Habits | None = None,
     linger_s: float = LINGER_S,
+    pins: Mapping[str, str] | None = None,
+    on_quiet: Callable[[], None] | None = None,
 ) -> dict[str, int]:
     """Run until `duration_s` store seconds have passed (None: until `stop` on the control socket), all doors are
     closed, everyone has left and `linger_s` is over; returns all counters.
 
-    `member_codes` are pairs of member reference and QR text; without any, nobody comes by themselves.
+    `member_codes` are pairs of member reference and QR text; without any, nobody comes by themselves. `pins` by staff
+    id: with any, staff sign in through the pages' socket and tobacco is bought. With `on_quiet` the hardware stays
+    plugged in when the story is over: it is called then, and cancellation ends the run.
     """
     with TruthLog(truth_path) as truth:
         world = World(config, clock=clock, seed=seed, record=truth)
@@ -62,15 +69,30 @@ async def run_store(
                 background = [group.create_task(_tick(world, clock), name="world-tick")]
                 if control is not None:
                     background.append(group.create_task(desk.serve(control), name="sim-control"))
-                await shoppers.run(duration_s)
+                people = [group.create_task(shoppers.run(duration_s), name="shoppers")]
+                if pins:
+                    client = DeskClient(config.data_dir / "desk.sock", SystemClock())
+                    story = TobaccoStory(
+                        config=config, world=world, rig=rig, desk=client, clock=clock, seed=seed, pins=pins
+                    )
+                    more = partial(_open_for_visits, shoppers.stopping, end_s)
+                    people.append(group.create_task(serve(story, client, more), name="tobacco"))
+                await asyncio.wait(people)
                 await _quiet(world, clock, hand, shoppers, end_s)
                 await clock.sleep(linger_s)
+                if on_quiet is not None:
+                    on_quiet()
+                    await asyncio.Event().wait()
                 for task in background:
                     task.cancel()
         finally:
             world.settle()
             rig.unplug_all()
         return rig.counters() | {f"shoppers.{name}": count for name, count in shoppers.counters.items()}
+
+
+def _open_for_visits(stopping: asyncio.Event, end_s: float | None, now_s: float) -> bool:
+    return not stopping.is_set() and (end_s is None or now_s < end_s)
 
 
 async def _tick(world: World, clock: Clock) -> None:

@@ -23,6 +23,7 @@ ADULT_CARD = "000000199001010018"
 MINOR_CARD = "000000201001010018"
 LOOK_EVERY_S = 0.2
 BEAT_EVERY_S = 30.0
+SIGN_IN_S = 5.0  # what typing a PIN takes, and until the page shows it
 TERMINAL = "counter"
 
 
@@ -83,6 +84,7 @@ class TobaccoStory:
                 reply = await self._desk.ask("sign_in", staff_id=person, pin=self._pins[person], terminal=TERMINAL)
                 self.counters["staff.signed_in"] += reply.ok
                 next_beat_s = self._clock.now_s() + BEAT_EVERY_S
+                await self._clock.sleep(SIGN_IN_S)
                 continue
             if self._clock.now_s() >= next_beat_s:
                 next_beat_s = self._clock.now_s() + BEAT_EVERY_S

@@ -65,6 +65,14 @@ def test_everything_missing_is_told(store: Path):
     assert set(missing(store)) == {"port of bus locks", "member key", "tobacco licence", "staff"}
 
 
+def test_goods_that_no_weight_tells_apart_are_named(store: Path):
+    text = store.read_text()
+    store.write_text(text.replace("unit_weight_g = 331.0", "unit_weight_g = 352.0"))  # 2 × 527 g ≈ 3 × 352 g
+    assert missing(store) == {
+        "weights of shelf D1-a": "2 × 690011 weighs like another basket; move one of the products to another shelf"
+    }
+
+
 def test_an_ended_licence_is_told(store: Path):
     policy = store.parent / "policy.toml"
     policy.write_text(policy.read_text().replace("2099-12-31", "2025-12-31"))

@@ -144,7 +144,7 @@ class _Story:
         sim = ["zhanggui", "sim", "run", str(demo.store_toml), "--seed", str(options.seed)]
         sim += ["--truth", str(demo.truth_log), "--codes", str(demo.codes_csv), "--control", str(demo.control_socket)]
         if options.headless:
-            sim += ["--minutes", str(options.minutes)]
+            sim += ["--minutes", str(options.minutes), "--pins", str(demo.pins_csv), "--done", str(demo.story_done)]
         with self.console.status("starting the broker and the hardware …"):
             children.start("broker", ["zhanggui.broker", "--port", str(broker_port)])
             children.start("sim", sim)
@@ -227,8 +227,8 @@ class _Story:
         try:
             with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
                 bar = progress.add_task(f"{options.minutes:g} minutes of store time", total=story_s, note="")
-                while self.children.running["sim"].process.poll() is None:
-                    self.children.check(may_end=("sim",))
+                while not self.demo.story_done.exists():
+                    self.children.check()
                     if self.stop.is_set():
                         return 130
                     told_s = self.clock.now_s() - began_store_s
@@ -236,7 +236,6 @@ class _Story:
                         self._strike(blows.pop(0), kills)
                     progress.update(bar, completed=min(told_s, story_s), note=f"speed {self.clock.speed:.1f}")
                     await asyncio.sleep(0.1)
-                self.children.check(may_end=("sim",))
         finally:
             watching.cancel()
         story_store_s, story_real_s = self.clock.now_s() - began_store_s, time.monotonic() - began_real_s
@@ -267,7 +266,7 @@ class _Story:
         """Wait until the cloud holds all that the store has; real seconds it took."""
         began_s = time.monotonic()
         while time.monotonic() - began_s < DRAIN_WITHIN_S:
-            self.children.check(may_end=("sim",))
+            self.children.check()
             if await asyncio.to_thread(verdict.at_rest, self.demo):
                 break
             await asyncio.sleep(0.2)

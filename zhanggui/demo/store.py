@@ -34,11 +34,11 @@ _PRODUCTS = (
     ("690003", "芒果干", "Dried mango", 990, 98.0, "snack"),
     ("690004", "牛肉干", "Beef jerky", 1890, 71.0, "snack"),
     ("690005", "苏打饼干", "Soda crackers", 550, 131.0, "snack"),
-    ("690006", "夹心糖", "Filled candy", 480, 45.5, "snack"),
+    ("690006", "夹心糖", "Filled candy", 480, 50.0, "snack"),
     ("690011", "乌龙茶", "Oolong tea", 600, 527.0, "drink"),
-    ("690012", "苏打水", "Soda water", 500, 352.0, "drink"),
+    ("690012", "苏打水", "Soda water", 500, 331.0, "drink"),
     ("690013", "椰子水", "Coconut water", 800, 345.0, "drink"),
-    ("690014", "冷萃咖啡", "Cold brew coffee", 1500, 288.0, "drink"),
+    ("690014", "冷萃咖啡", "Cold brew coffee", 1500, 297.0, "drink"),
     ("690101", "示例卷烟 甲", "Sample cigarettes A", 2500, 25.4, "tobacco"),
     ("690102", "示例卷烟 乙", "Sample cigarettes B", 4500, 26.1, "tobacco"),
     ("690103", "示例卷烟 丙", "Sample cigarettes C", 6500, 24.8, "tobacco"),
@@ -84,6 +84,8 @@ class DemoStore:
     cloud_db: Path
     desk_socket: Path
     control_socket: Path
+    pins_csv: Path
+    story_done: Path
 
     @property
     def ledger(self) -> Path:
@@ -102,6 +104,8 @@ def places(folder: Path) -> DemoStore:
         cloud_db=folder / "cloud.db",
         desk_socket=folder / "edge" / "desk.sock",
         control_socket=folder / "sim.sock",
+        pins_csv=folder / "pins.csv",
+        story_done=folder / "story.done",
     )
 
 
@@ -130,6 +134,9 @@ def make(folder: Path, *, broker_url: str, camera: bool, pin_hashes: dict[str, s
     demo.codes_csv.touch(mode=0o600)
     with demo.codes_csv.open("w", newline="") as file:
         csv.writer(file).writerows((ref, mint_member_code(ref, key)) for ref in members)
+    demo.pins_csv.touch(mode=0o600)
+    with demo.pins_csv.open("w", newline="") as file:
+        csv.writer(file).writerows(DEMO_PINS.items())
     (folder / "policy.toml").write_text(_policy())
     demo.store_toml.write_text(_toml(folder, broker_url, camera=camera, pin_hashes=pin_hashes))
     return demo
