@@ -82,6 +82,7 @@ class Uplink:
         heartbeat_s: float = HEARTBEAT_S,
         reconnect_base_s: float = 1.0,
         reconnect_cap_s: float = 30.0,
+        network_timeout_s: float = NETWORK_TIMEOUT_S,
     ) -> None:
         """Raises BadUrlError or BadIdError."""
         self._url = BrokerUrl.parse(url)
@@ -93,6 +94,7 @@ class Uplink:
         self._ledger = ledger
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._network_timeout_s = network_timeout_s
         self._backoff = Backoff(rng=rng, base_s=reconnect_base_s, cap_s=reconnect_cap_s)
         self._counters: Counter[str] = Counter()
         self._client: aiomqtt.Client | None = None
@@ -211,7 +213,7 @@ class Uplink:
             properties=connect,
             will=aiomqtt.Will(self._topics.presence, payload, qos=1, retain=True),
             keepalive=KEEPALIVE_S,
-            timeout=NETWORK_TIMEOUT_S,
+            timeout=self._network_timeout_s,
             max_queued_incoming_messages=MAX_QUEUED,
             queue_type=CountedQueue,
             tls_context=ssl.create_default_context() if self._url.tls else None,
@@ -312,12 +314,12 @@ class Uplink:
         if not differs(now, self._told_clock):
             return
         event = ClockEstimated(boot=self._boot, offset_ms=round(now.offset_ms, 1), rtt_ms=round(now.rtt_ms, 1))
+        before, self._told_clock = self._told_clock, now  # first, for the other lane's answer may come meanwhile
         try:
             await self._ledger.commit(Transaction(records=[Record(event)]))
         except LedgerFullError:
             self._counters["clock_estimated_failed"] += 1
-            return
-        self._told_clock = now
+            self._told_clock = before
 
 
 async def _publish(client: aiomqtt.Client, topic: str, message: Message, *, retain: bool = False) -> None:

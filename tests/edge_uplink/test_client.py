@@ -62,6 +62,7 @@ class Store:
             "progress_timeout_s": 0.4,
             "reconnect_base_s": 0.02,
             "reconnect_cap_s": 0.1,
+            "network_timeout_s": 1.0,
         }
         self.uplink = Uplink(**{**line, **kw})
         task = asyncio.get_running_loop().create_task(self.uplink.run(), name="uplink")
@@ -140,8 +141,8 @@ async def test_a_broker_without_a_cloud_behind_it_gets_hellos_only(broker, store
 
 
 async def test_lost_acks_double_nothing(broker, store) -> None:
-    """Pitfall 13: each first ack is lost; the cloud has one row an event."""
-    bridge = FakeBridge(store.topics, ack_lost=lambda n: n % 2 == 1)
+    """Pitfall 13: the first acks are lost; the cloud has one row an event."""
+    bridge = FakeBridge(store.topics, ack_lost=lambda n: n <= 4)
     async with bridge.on(broker.url), store.on(broker.url):
         for _ in range(4):
             await store.sell(3)
@@ -149,7 +150,8 @@ async def test_lost_acks_double_nothing(broker, store) -> None:
         await store.measure(1)
         await until(store.drained)
         assert len(sold(bridge)) == len(set(sold(bridge))) == 12
-        assert store.uplink.counters["ledger_no_progress"] + store.uplink.counters.get("telemetry_no_progress", 0) > 0
+        found = store.uplink.counters
+        assert found.get("ledger_no_progress", 0) + found.get("telemetry_no_progress", 0) >= 1
 
 
 async def test_after_a_cut_the_line_subscribes_again_and_goes_on(broker, store) -> None:
