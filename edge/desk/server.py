@@ -74,7 +74,7 @@ class DeskServer:
         await self._ready.wait()
 
     async def run(self) -> None:
-        """Own the socket until cancelled. Raises DeskUnavailableError."""
+        """Own the socket until cancelled; may be run again. Raises DeskUnavailableError, or what the backend raised."""
         listener = _listen(self._path)
         inode = self._path.stat().st_ino
         try:
@@ -194,15 +194,9 @@ class DeskServer:
 
     async def _decide(self, client: _Client, ask: Ask) -> None:
         """One request; it runs to its end even if the page has gone, because the decision stands."""
-        try:
-            reply = await self._backend.ask(ask)
-        except Exception:  # the edge of the room: a failed request must not end the other pages
-            self.counters["ask_failed"] += 1
-            log.exception("the request %s failed", ask.action)
-            reply = Reply(id=ask.id, ok=False, reason="internal")
-        finally:
-            client.asks_in_flight -= 1
-            self.changed()  # a decision shows at once, whoever else forgets to say so
+        reply = await self._backend.ask(ask)
+        client.asks_in_flight -= 1
+        self.changed()  # a decision shows at once, whoever else forgets to say so
         if not client.offer_reply(msgspec.structs.replace(reply, id=ask.id)):
             self.counters["client_cut"] += 1
             client.cut()

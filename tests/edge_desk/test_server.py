@@ -217,14 +217,28 @@ async def test_a_page_that_asks_and_never_reads_is_cut_off(desk: Desk) -> None:
     assert desk.server.counters["reply_dropped"] >= 1
 
 
-async def test_a_failed_request_is_answered_and_the_others_go_on(desk: Desk) -> None:
-    page = await desk.page()
-    desk.backend.broken = True
-    number = page.ask()
-    assert await page.next_reply() == Reply(id=number, ok=False, reason="internal")
-    desk.backend.broken = False
+async def test_a_fault_of_the_agent_ends_the_room_and_it_can_be_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "desk.sock"
+    server, task = await _serve(path)
+    backend = server._backend
+    assert isinstance(backend, Backend)
+    backend.broken = True
+    page = await RawPage.connect(path)
+    page.ask()
+    with pytest.raises(ExceptionGroup) as told:
+        await task
+    assert told.group_contains(RuntimeError, match="planted")
+    await page.closed()
+    assert not path.exists()
+
+    backend.broken = False
+    again = asyncio.create_task(server.run())
+    await server.ready()
+    page = await RawPage.connect(path)
     assert (page.ask() and await page.next_reply()).ok
-    assert desk.server.counters["ask_failed"] == 1
+    page.close()
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
 
 
 async def test_a_decision_runs_to_its_end_when_its_page_has_gone(desk: Desk) -> None:

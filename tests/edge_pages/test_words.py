@@ -54,7 +54,7 @@ def test_every_screen_has_a_heading(lang: Lang) -> None:
         *("no_session", "no_such_compartment", "not_ready", "no_licence", "closed", "starting", "bad_basket"),
         *("age_needed", "no_proposal", "no_review", "no_such_shelf", "not_adult", "not_revoked", "nothing_declared"),
         *("over_cap", "over_hold", "released_already", "stale", "too_late"),  # of the tables
-        *("agent_unreachable", "malformed", "too_many_asks", "internal"),  # of the socket
+        *("agent_unreachable", "malformed", "too_many_asks"),  # of the socket
         *("wrong_pin", "locked_out", "pin_required", "not_on_duty", "not_manager"),  # of staff
     ],
 )
