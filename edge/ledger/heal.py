@@ -1,7 +1,7 @@
 """What to do when the disk gave back something else than was written: set it aside, go on, and say what is lost.
 
-A row that breaks its chain goes to the table `quarantine` and its lane forks before it, since the cloud would refuse
-the chain for ever. A file that SQLite cannot read is moved aside, and whatever can still be read is re-appended.
+A row that breaks its chain goes to the table `quarantine` and its lane forks, since the cloud would refuse the chain
+for ever. A file that SQLite cannot read is moved aside, and whatever can still be read is re-appended.
 """
 
 from __future__ import annotations
@@ -12,26 +12,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from contracts.envelope import BadEventError, decode_envelope, next_hash
 from contracts.event_types import LANES, Lane
 from edge.ledger.rows import LaneRow
 from edge.ledger.schema import TABLES, connect_readonly
 
 _SIDECARS = ("", "-wal", "-shm")
-_UNREADABLE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_UNREADABLE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
+CHECKED_BYTES = 64 * 1024 * 1024
+NONSENSE = (ValueError, TypeError, LookupError, msgspec.MsgspecError)  # values in the file that nobody wrote
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Rows of a lane that are not what was written. `common` is the last sequence before them."""
+    """Sequences of a lane that do not hold what was written (of missing ones the first and the last)."""
 
-    common: int
     bad: tuple[int, ...]
     missing: int
 
     @property
+    def first(self) -> int:
+        return self.bad[0]
+
+    @property
     def last(self) -> int:
-        return max(self.bad, default=self.common + 1)
+        return self.bad[-1]
 
 
 def find_damage(connection: sqlite3.Connection, lane: LaneRow) -> Damage | None:
@@ -53,7 +60,7 @@ def find_damage(connection: sqlite3.Connection, lane: LaneRow) -> Damage | None:
         bad.extend((expected, lane.tail.seq))
     elif not bad and previous != lane.tail.hash:
         bad.append(lane.tail.seq)  # the rows agree with each other, the note about the tail does not
-    return Damage(min(bad) - 1, tuple(sorted(set(bad))), missing) if bad else None
+    return Damage(tuple(sorted(set(bad))), missing) if bad else None
 
 
 def _sound(lane: LaneRow, seq: int, raw: bytes | None, digest: bytes, previous: bytes, *, in_order: bool) -> bool:
@@ -82,9 +89,25 @@ class Salvage:
     state: dict[tuple[str, str], bytes]
 
 
-def is_unreadable(error: sqlite3.Error) -> bool:
+class DamagedFileError(sqlite3.DatabaseError):
+    """SQLite's own check found damage."""
+
+
+def check_file(connection: sqlite3.Connection) -> None:
+    """Raise DamagedFileError for a file that is broken inside; a large one is not read through for it."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    if pages * connection.execute("PRAGMA page_size").fetchone()[0] <= CHECKED_BYTES:
+        line = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if line != "ok":
+            raise DamagedFileError(line)
+
+
+def is_unreadable(error: Exception) -> bool:
     """Is this the file's own damage, rather than a lock or a full disk?"""
-    return (getattr(error, "sqlite_errorname", "") or "").startswith(_UNREADABLE)
+    if not isinstance(error, sqlite3.Error) or isinstance(error, DamagedFileError):
+        return True
+    code = getattr(error, "sqlite_errorname", "") or ""
+    return code == "SQLITE_ERROR" or code.startswith(_UNREADABLE)  # SQLITE_ERROR: a table or column is gone
 
 
 def set_aside(path: Path) -> Path:
@@ -105,9 +128,10 @@ def salvage(aside: Path) -> Salvage:
     with contextlib.suppress(sqlite3.Error), contextlib.closing(connect_readonly(aside)) as connection:
         for lane in LANES:
             found.events[lane].extend(_events(connection, lane))
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, *NONSENSE):
             for kind, key, value in connection.execute("SELECT kind, key, value FROM state"):
-                found.state[kind, key] = value
+                if isinstance(kind, str) and isinstance(key, str) and isinstance(value, bytes):
+                    found.state[kind, key] = value
     return found
 
 
@@ -118,5 +142,5 @@ def _events(connection: sqlite3.Connection, lane: Lane) -> Iterator[tuple[str, i
         for seq, raw, digest in connection.execute(query):
             if _readable(raw, f"{stream}:{seq}"):
                 yield stream, seq, raw, digest
-    except (sqlite3.Error, TypeError):  # TypeError: the lane's row is gone
+    except (sqlite3.Error, *NONSENSE):
         return

@@ -15,7 +15,7 @@ from contracts.clock import Clock, rfc3339
 from contracts.envelope import ClockQuality, Stamp
 from contracts.event_types import Lane
 from edge.ledger.errors import LedgerInUseError, LedgerOpenError
-from edge.ledger.heal import is_unreadable, salvage, set_aside
+from edge.ledger.heal import NONSENSE, check_file, is_unreadable, salvage, set_aside
 from edge.ledger.lanes import LaneView
 from edge.ledger.rows import LaneRow, Pending
 from edge.ledger.schema import connect, connect_readonly, free_bytes, open_error, prepare
@@ -74,6 +74,7 @@ class Ledger:
         def open_file() -> Store:
             with contextlib.ExitStack() as undo:
                 connection = undo.enter_context(contextlib.closing(connect(path, busy_timeout_s)))
+                check_file(connection)
                 moved_from = prepare(connection, path, tenant=tenant, store=store, machine=machine, free=free)
                 if moved_from is not None:
                     _log.warning("the ledger was bound to another machine before; it is now instance %s", machine)
@@ -87,7 +88,7 @@ class Ledger:
         def open_store() -> Store:
             try:
                 return open_file()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, *NONSENSE) as error:
                 if not is_unreadable(error):
                     raise
                 aside = set_aside(path)

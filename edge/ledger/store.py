@@ -256,7 +256,7 @@ class Store:
             raise _full(error) from error
 
     def heal(self, stamp: Stamp) -> list[LedgerDamaged]:
-        """Fork every lane before what breaks its chain and set the broken rows aside; what was found."""
+        """Fork every lane whose chain is broken, at what is confirmed; set broken rows aside; return what was found."""
         found: list[LedgerDamaged] = []
         for name in LANES:
             lane = self.lanes[name]
@@ -267,10 +267,10 @@ class Store:
             for seq in damage.bad:
                 self.connection.execute(_QUARANTINE[name], (name, lane.stream, "breaks the chain", seq))
                 self.connection.execute(f"DELETE FROM {TABLES[name]} WHERE seq=?", (seq,))  # noqa: S608  # names from our own table
-            self._leave(lane, damage.common, hash_at(self.connection, lane, damage.common) or lane.freed.hash)
-            self._tell(StreamForked(lane=name, parent=lane.stream, common=damage.common, reason="damaged"), stamp)
+            self._leave(lane, *lane.freed)  # nothing after it is known to be in the cloud, so all of it goes again
+            self._tell(StreamForked(lane=name, parent=lane.stream, common=lane.freed.seq, reason="damaged"), stamp)
             detail = f"{len(damage.bad)} places broken, {damage.missing} rows missing; what was readable is kept aside"
-            event = LedgerDamaged(lane=name, first=damage.common + 1, last=damage.last, detail=detail)
+            event = LedgerDamaged(lane=name, first=damage.first, last=damage.last, detail=detail)
             self._tell(event, stamp)
             self._finish()
             found.append(event)
