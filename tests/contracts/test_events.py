@@ -26,6 +26,7 @@ from contracts.envelope import (
     next_hash,
     root_hash,
 )
+from contracts.event_base import event
 from contracts.event_types import (
     EVENT_TYPES,
     AgentHealth,
@@ -33,7 +34,6 @@ from contracts.event_types import (
     EventData,
     GateDecision,
     StoreOpened,
-    event,
     lane_of,
 )
 from contracts.planogram import StoreDocument

@@ -1,0 +1,84 @@
+"""What the agent tells of itself: drops, clocks, commands, forks, health."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from contracts.event_base import Count, EventData, Lane, Short, Text, event
+
+
+@event("telemetry.dropped")
+class TelemetryDropped(EventData, frozen=True, kw_only=True):
+    """A run of telemetry that was dropped before the cloud had it."""
+
+    stream: Short
+    first: Count
+    last: Count
+    count: Count
+    reason: Short
+
+
+@event("clock.estimated")
+class ClockEstimated(EventData, frozen=True, kw_only=True):
+    """How far this box's clock is from the cloud's."""
+
+    boot: Short
+    offset_ms: float
+    rtt_ms: float
+
+
+@event("command.accepted")
+class CommandAccepted(EventData, frozen=True, kw_only=True):
+    """The intent of a command, durable before its effect."""
+
+    command: Short
+    kind: Short
+
+
+@event("command.refused")
+class CommandRefused(EventData, frozen=True, kw_only=True):
+    """A command that was not carried out, and why."""
+
+    command: Short
+    kind: Short
+    reason: Short
+
+
+@event("command.completed")
+class CommandCompleted(EventData, frozen=True, kw_only=True):
+    """What became of an accepted command."""
+
+    command: Short
+    kind: Short
+    outcome: Literal["done", "failed", "unknown"]
+    detail: Text = ""
+
+
+@event("stream.forked")
+class StreamForked(EventData, frozen=True, kw_only=True):
+    """This lane goes on in a new stream after its disk was restored or the cloud lost data."""
+
+    lane: Lane
+    parent: Short
+    common: Count
+    reason: Short
+
+
+@event("ledger.damaged")
+class LedgerDamaged(EventData, frozen=True, kw_only=True):
+    """A range that could not be read from disk."""
+
+    lane: Lane
+    first: Count
+    last: Count
+    detail: Text = ""
+
+
+@event("agent.health", lane="telemetry")
+class AgentHealth(EventData, frozen=True, kw_only=True):
+    """Counters of everything that was dropped or refused, by name."""
+
+    boot: Short
+    counters: dict[Short, int]
+    ledger_rows: Count = 0
+    rss_bytes: Count = 0
