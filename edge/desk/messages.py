@@ -123,12 +123,12 @@ Action = Literal[
 class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     """A page asks; `action` decides which of the fields count.
 
-    start{cabinet, compartment} names the door: a member code follows, or the proof of age; once an adult is proven,
+    start{cabinet, compartment} begins at a staffed cabinet with the proof of age; once an adult is proven,
     start{cabinet, compartment, session, sku, qty} says what is wanted. member{cabinet, compartment, code} is a code
-    typed instead of scanned; it also starts. cancel{session} sign_in{staff_id, pin, terminal}
+    typed instead of scanned: it begins at a self-service cabinet. cancel{session} sign_in{staff_id, pin, terminal}
     sign_out{staff_id, terminal} beat{staff_id, terminal} release{session, staff_id, pin}
     refuse{session, staff_id, reason} review{session, staff_id, accept} restock{cabinet, compartment, staff_id, pin}
-    lift{staff_id, pin, target}. A terminal is one page: a beat of another terminal than the sign-in's is not one.
+    lift{staff_id, pin, target}. A terminal is one page: a reload is another.
     """
 
     id: Short
