@@ -11,19 +11,22 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+import pytest
+
 from contracts.event_types import EventData
 from device_drivers.capabilities import Door, UnlockReply, WeightSample
 from device_drivers.errors import UnavailableError
 from edge.config import StoreConfig
 from edge.ports import LedgerFullError, PaymentAnswer, PaymentUnansweredError, Transaction
-from edge.sessions import CabinetRunner, PendedBasket, StaffDesk
+from edge.sessions import CabinetRunner, PendedBasket, StaffDesk, pins
 from edge.sessions.eyes import Pace
-from edge.sessions.pins import hash_pin
 from edge.sessions.policy import Policy
 from tests.edge_sessions.build import NOON, policy
 
 PIN = "2468"
-PIN_HASH = hash_pin(PIN)
+with pytest.MonkeyPatch.context() as cheap:  # a real hash costs 50 ms by design; test_staff makes real ones
+    cheap.setattr(pins, "_N", 16)
+    PIN_HASH = pins.hash_pin(PIN)
 QUICK = Pace(near_s=0.002, idle_s=0.004, fresh_s=0.5, weight_fresh_s=0.5, tick_s=0.004, retry_s=0.01)
 SPEED = 20.0
 

@@ -46,7 +46,7 @@ def test_no_frame_without_the_law(chunk):
     frames = 0
     for seed in range(chunk, SEQUENCES, CHUNKS):
         counter = TobaccoCounter(seed)
-        for _ in range(14):
+        for _ in range(12):
             try:
                 counter.step()
             except BrokenError as broken:
@@ -63,7 +63,7 @@ def test_a_gate_that_forgets_a_rule_is_noticed(name, monkeypatch):
     for seed in range(3000):
         counter = TobaccoCounter(seed)
         try:
-            for _ in range(14):
+            for _ in range(12):
                 counter.step()
         except BrokenError:
             return

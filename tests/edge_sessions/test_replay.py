@@ -33,7 +33,7 @@ def test_the_schedules_reach_every_end():
     # schedules that end everything early would prove nothing
     ends: set[str] = set()
     states = {"frames": 0, "crash": 0}
-    for seed in range(400):
+    for seed in range(300):
         world: World = schedule(seed)
         for ghost in world.ghosts.values():
             ends.update(ghost.ends)
@@ -41,8 +41,8 @@ def test_the_schedules_reach_every_end():
         states["crash"] += world.log.count("crash")
     wanted = "settled settled_unpaid nothing_taken not_opened review_dropped voided cancelled declined restocked"
     assert set(wanted.split()) <= ends
-    assert states["frames"] > 200
-    assert states["crash"] > 50
+    assert states["frames"] > 150
+    assert states["crash"] > 40
 
 
 @pytest.mark.parametrize("name", sorted(PLANTED))

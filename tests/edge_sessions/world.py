@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from random import Random
 
 import msgspec
@@ -104,7 +105,7 @@ class Place:
 
     @property
     def gross_g(self) -> float:
-        return sum(UNIT_G[s] * n for s, n in self.units.items()) + ODD_G * self.odd
+        return UNIT_G["biscuit"] * self.units["biscuit"] + UNIT_G["juice"] * self.units["juice"] + ODD_G * self.odd
 
 
 @dataclass
@@ -125,6 +126,12 @@ class Ghost:
     concluded: bool = False
 
 
+@cache
+def machine(mode: str, count: int) -> CabinetMachine:
+    """Holds no state, so all schedules share it."""
+    return CabinetMachine(cabinet(mode, count=count), policy())
+
+
 class World:
     """One cabinet in one store, driven by a seeded random schedule."""
 
@@ -134,7 +141,7 @@ class World:
         self.rng = Random(seed)
         self.flags, self.mode = flags, mode
         self.policy = policy()
-        self.machine = CabinetMachine(cabinet(mode, count=count), self.policy)
+        self.machine = machine(mode, count)
         self.now = 100.0
         self.places = {c: Place() for c in self.machine.spec.compartments}
         self.state: dict[str, dict[str, bytes]] = {}
@@ -174,9 +181,8 @@ class World:
 
     def facts(self) -> Facts:
         duty = {p: s for p, (s, beat) in self.staff.items() if self.now - beat <= self.policy.timeouts_s.presence}
-        wall = NOON + timedelta(seconds=self.now, hours=self.wall_shift_h)
         return Facts(
-            wall=wall if self.wall_known else None,
+            wall=NOON + timedelta(seconds=self.now, hours=self.wall_shift_h) if self.wall_known else None,
             on_duty=duty,
             adult_staff=frozenset({"anna"}),
             day_units=0,
@@ -815,7 +821,7 @@ class World:
                 raise BrokenError(f"I6 {c}: {START_G - self.gone_g[c]} g by the ledger, {p.gross_g} g in truth")
 
 
-def schedule(seed: int, *, flags: frozenset[str] = frozenset(), mode: str = "", steps: int = 80) -> World:
+def schedule(seed: int, *, flags: frozenset[str] = frozenset(), mode: str = "", steps: int = 70) -> World:
     """One seeded schedule, to rest. Raises BrokenError."""
     rng = Random(seed)
     world = World(seed, mode or rng.choice(["self_service", "staff_release"]), count=rng.choice([1, 1, 2]), flags=flags)
