@@ -39,6 +39,8 @@ class CloudConfig(Section):
 
 
 class BusConfig(Section):
+    """One serial port and what is spoken on it."""
+
     id: Id
     url: str = Field(description="serial:///dev/ttyUSB0?baud=9600")
     protocol: Literal["lock_8a", "modbus_rtu", "scanner", "id_card"]

@@ -98,13 +98,13 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        Console(stderr=True, highlight=False).print(str(error), style="bold red", markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="bold red", markup=False)
         sys.exit(2)
     except OSError as error:
         sentence = os_error_sentence(error)
         if sentence is None:
             raise
-        Console(stderr=True, highlight=False).print(sentence, style="bold red", markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(sentence, style="bold red", markup=False)
         sys.exit(2)
 
 

@@ -22,13 +22,32 @@ def run(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of API and pages.")] = 8300,
     members: Annotated[Path | None, typer.Option(help="CSV of members to import at start.")] = None,
+    tenant: Annotated[str, typer.Option(help="Whose members they are.")] = "demo",
 ) -> None:
     """Run the bridge: ingest over MQTT, the API, and the operators' pages."""
     from cloud_bridge.app import Settings
     from cloud_bridge.run import CloudError, serve
 
-    settings = Settings(database=database, mqtt_url=mqtt, host=host, port=port, members_file=members)
+    settings = Settings(
+        database=database, mqtt_url=mqtt, host=host, port=port, members_file=members, members_tenant=tenant
+    )
     try:
         serve(settings, clock=clock_from_env())
     except CloudError as error:
         raise UserError(str(error)) from error
+
+
+@members_app.command("import", epilog="Example:  zhanggui cloud members import members.csv --database var/cloud.db")
+def import_(
+    members: Annotated[Path, typer.Argument(help="CSV: member_ref,name,points; or JSON lines with the same names.")],
+    database: Annotated[Path, typer.Option(help="SQLite file of the bridge.")] = Path("var/cloud.db"),
+    tenant: Annotated[str, typer.Option(help="Whose members they are.")] = "demo",
+) -> None:
+    """Import members; a bad line is refused with its number and reason, and nothing of the file is taken."""
+    from cloud_bridge.members import MembersFileError, import_members
+
+    try:
+        count = import_members(database, members, tenant=tenant)
+    except MembersFileError as error:
+        raise UserError(str(error)) from error
+    typer.echo(f"{count} members of {tenant} imported into {database}")

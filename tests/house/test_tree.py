@@ -73,16 +73,31 @@ def test_nothing_in_the_tree_holds(what: str):
     assert found == []
 
 
-def test_blind_excepts_stand_only_at_a_supervisors_edge():
-    allowed = {"edge/supervisor.py", "cloud_bridge/supervisor.py"}
+MAY_CATCH_ALL = {
+    "edge/supervisor.py": "the supervisor's edge: counted, shown, started again",
+    "cloud_bridge/supervisor.py": "the same in the cloud",
+    "edge/ledger/writer.py": "the writer's thread hands each error to the caller who waits for it",
+    "cloud_bridge/storage/database.py": "the same in the cloud",
+    "cloud_bridge/pages/reading.py": "the pages' edge: a page says that the bridge is ill, and counts it",
+}
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    """Cleaning up and passing the error on is no catching."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
+def test_blind_excepts_stand_only_at_an_edge_that_answers_for_them():
     found = {
         relative(path)
         for path in SOURCES
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException"))
+        and not _raises_again(node)
     }
-    assert found <= allowed
+    assert found == set(MAY_CATCH_ALL)
 
 
 def test_each_lint_ignore_says_why():

@@ -186,7 +186,8 @@ class _Story:
                     try:
                         answers = (await client.get(url, timeout=2)).status_code < 500
                     except httpx.HTTPError:
-                        await asyncio.sleep(0.1)
+                        answers = False
+                    await asyncio.sleep(0.1)
 
         asking = asyncio.create_task(ask(), name=f"wait for {what}")
         try:
