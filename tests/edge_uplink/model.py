@@ -352,7 +352,7 @@ class World:
 
     def settle(self) -> None:
         """Faults end, messages arrive: everything owed must reach the cloud."""
-        for _ in range(3000):
+        for _ in range(800):
             self.check()
             if self.up:
                 self.deliver_up(self.rng.randrange(len(self.up)))

@@ -14,7 +14,7 @@ FAULTS = ("", "drops", "restore", "clone restore", "loss", "restore loss drops",
 
 @pytest.mark.parametrize("faults", FAULTS)
 def test_no_schedule_breaks_the_ledger(faults: str) -> None:
-    for seed in range(150):
+    for seed in range(100):
         try:
             run_schedule(seed, faults=faults)
         except AssertionError as error:
