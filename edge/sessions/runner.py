@@ -356,8 +356,10 @@ class CabinetRunner:
             return RequestResult(ok=False, reason="bad_request")
         session = f"{self._rng.getrandbits(80):020x}"
         given = Request(session, mode, compartment, actor_ref, tuple(declared))
-        self._screen.failed = ()
-        return replace(await self._ask(given), session=session)
+        result = await self._ask(given)
+        if result.ok:
+            self._screen.failed = ()  # what stood against the session before is not this one's
+        return replace(result, session=session)
 
     async def declare(self, session: str, lines: tuple[Line, ...]) -> RequestResult:
         """What a proven adult wants of tobacco (T12): after the proof, before the release."""

@@ -214,9 +214,9 @@ def test_the_day_quota_is_reserved_at_release_and_returned_for_nothing():
 
 def test_a_pseudonym_of_a_person_lives_two_days():
     bench = Bench("staff_release").to("wait")
-    bench.look(wall=NOON + timedelta(days=2))
+    bench.look(wall=NOON + timedelta(days=1))
     assert "s1" in bench.memory.durable.quota
-    bench.look(wall=NOON + timedelta(days=3))
+    bench.look(wall=NOON + timedelta(days=2))
     assert bench.memory.durable.quota == {}
 
 

@@ -123,9 +123,9 @@ class CabinetMachine:
         """Pseudonyms of persons live two days."""
         if d.facts.wall is None or not d.kind("quota"):
             return
-        oldest = self.policy.hours.local(d.facts.wall).date() - timedelta(days=QUOTA_DAYS)
+        gone = self.policy.hours.local(d.facts.wall).date() - timedelta(days=QUOTA_DAYS)
         for session, quota in list(d.kind("quota").items()):
-            if date.fromisoformat(quota.day) < oldest:
+            if date.fromisoformat(quota.day) <= gone:
                 del d.kind("quota")[session]
 
     def _keep_revokes(self, d: Draft) -> None:
