@@ -11,7 +11,7 @@ import pytest
 
 from edge.sessions.core import asking, conclude, gate, money, pulse, recovery, sale, watch
 from edge.sessions.core.draft import Draft
-from edge.sessions.core.inputs import Unlock
+from edge.sessions.core.inputs import CLAIMED, Unlock
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 
@@ -168,6 +168,13 @@ def no_watch(m: pytest.MonkeyPatch) -> None:
     )
 
 
+def claim_dropped(m: pytest.MonkeyPatch) -> None:
+    def claimed(d: Draft, c: str) -> bool:
+        return d.slot is not None and d.slot.compartment == c and d.slot.state in CLAIMED
+
+    m.setattr(watch, "claimed", claimed)
+
+
 def void_once(m: pytest.MonkeyPatch) -> None:
     right = money.void
 
@@ -232,6 +239,7 @@ PLANTED: dict[str, Patch] = {
     "reboot_ignored": reboot_ignored,
     "odd_rounds": odd_rounds,
     "no_watch": no_watch,
+    "claim_dropped": claim_dropped,
     "declared_ignored": declared_ignored,
     "capture_early": nothing,
     "void_once": void_once,

@@ -176,6 +176,9 @@ class World:
             self.look()
             self.now += 10.0
         self.left = faults_of_a_week
+        self.latch_s = LATCH_S
+        if "slow_latch" in flags:  # so slow that the first pulse still lives when a snack's second intent waits
+            self.latch_s, self.left["dead"] = 9.0, 0
 
     # ---------------------------------------------------------- belief
 
@@ -568,7 +571,7 @@ class World:
             return  # refused, or the request was lost: no pulse
         self.ghosts[session].pulsed.add(intent)
         if not p.open:
-            p.free_until_s, p.who = self.now + LATCH_S, session
+            p.free_until_s, p.who = self.now + self.latch_s, session
         self.line_reply = "opened"
         if lossy > 0.8 and self.spend("lose"):
             self.line_reply = "refused" if lossy > 0.9 else ""  # an echo is read as refused; or the reply is lost
@@ -713,6 +716,10 @@ class World:
 
     def meddle(self) -> None:
         """Something changes between the intent and its frame."""
+        if "slow_latch" in self.flags:
+            self.door()
+            self.look()
+            return
         self.rng.choice([self.leave_all, self.leave, self.later, self.change])()
 
     def later(self) -> None:
