@@ -40,6 +40,7 @@ from edge.vision.messages import Interval
 AGENT_VERSION = "0.1.0"
 DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the cloud
 CARD_EVERY_S = 0.5
+SAME_CODE_S = 10.0  # a code held before a camera is one code
 
 log = logging.getLogger("zhanggui.edge")
 
@@ -172,6 +173,7 @@ class Agent:
         self.staff.listen(self._changed)
         self.desk = DeskServer(config.data_dir / "desk.sock", self.front, clock)
         self._greetings: asyncio.TaskGroup | None = None
+        self._last_code: dict[str, tuple[str, float]] = {}  # by camera; in memory alone
 
     # -------------------------------------------------------------- life
 
@@ -317,7 +319,24 @@ class Agent:
             on_interval=interval,
             on_health=told,
             rng=self._rng,
+            on_code=partial(self._camera_code, camera) if camera.codes_cabinet else None,
         )
+
+    def _camera_code(self, camera: CameraConfig, text: str) -> None:
+        """A code in a camera's picture counts like one before a scanner; while it stays in sight it counts once."""
+        cabinet, now_s = camera.codes_cabinet, self._clock.now_s()
+        if cabinet is None or self._greetings is None:
+            return
+        last, seen_s = self._last_code.get(camera.id, ("", 0.0))
+        self._last_code[camera.id] = (text, now_s)
+        if text == last and now_s - seen_s < SAME_CODE_S:
+            self.counters["camera.code_repeated"] += 1
+            return
+        self._greetings.create_task(self._take_code(camera.id, cabinet, text), name=f"code:{camera.id}")
+
+    async def _take_code(self, device: str, cabinet: str, text: str) -> None:
+        begun = await self.greeting.code(text, device=device, cabinet=cabinet)
+        self._greet(begun, cabinet)
 
     async def _watch(self, service: CameraService) -> None:
         """A camera that may not be analysed stays so until the store is described anew."""
@@ -343,6 +362,7 @@ class Agent:
     def all_counters(self) -> Mapping[str, int]:
         """Every drop and refusal of the agent, by name."""
         total: Counter[str] = Counter()
+        total.update(self.counters)
         total.update(self.greeting.counters)
         total.update(self.telemetry.counters)
         total.update({f"desk.{k}": n for k, n in self.desk.counters.items()})

@@ -108,6 +108,7 @@ class CameraConfig(Section):
         default="letterbox", description="how a frame is put into the detector's square; stretch for tall, near scenes"
     )
     read_codes_every: int = Field(default=0, ge=0, le=1000, description="look for codes in every n-th frame; 0: never")
+    codes_cabinet: Id | None = Field(default=None, description="the cabinet that a member code before it asks for")
     detector: DetectorConfig | None = None
 
 
@@ -254,6 +255,11 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
     protocol_of = {"lock_board": "lock_8a", "scale": "modbus_rtu", "scanner": "scanner", "id_card": "id_card"}
     for device in config.device:
         if isinstance(device, CameraConfig):
+            if device.read_codes_every and device.codes_cabinet not in {c.id for c in config.cabinet}:
+                yield (
+                    f"device.{device.id}.codes_cabinet",
+                    "a camera that reads codes must name the cabinet that a member code asks for",
+                )
             continue
         bus = buses.get(device.bus)
         if bus is None:

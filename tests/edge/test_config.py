@@ -55,6 +55,7 @@ WRONG = [
     pytest.param('id = "D1"', 'id = "S1"', ["cabinet.S1.id", "another id"], id="one id twice"),
     pytest.param('id = "S1-b"', 'id = "S1-a"', ["shelf", "already"], id="one shelf twice"),
     pytest.param('cabinet = "S1"', 'cabinet = "S9"', ["scanner-S1.cabinet", "S9"], id="a scanner of no cabinet"),
+    pytest.param("fps = 5.0", "fps = 5.0\nread_codes_every = 5", ["entrance.codes_cabinet"], id="codes for no cabinet"),
     pytest.param("[cloud]", "[cloud", ["not TOML"], id="not TOML at all"),
     pytest.param("price_fen = 650", "price_fen = 0", ["price_fen"], id="a price of nothing"),
     pytest.param(
