@@ -87,7 +87,15 @@ def did(step: Step) -> list[str]:
         ("staff_release", "held", LOOK, {"dt": 61.0}, [G, ASKED_PAY], [], ""),
         ("staff_release", "held", LOOK, {"on_duty": {"ben": 0.0}}, [G], [], "held"),
         # held, the proof is too old
-        ("staff_release", "held", LOOK, {"dt": 601.0, "on_duty": {"anna": 0.0}}, [G, G, ASKED_PAY], [], ""),
+        (
+            "staff_release",
+            "held",
+            LOOK,
+            {"dt": 601.0, "on_duty": {"anna": 0.0}},
+            [G, G, "age.check.expired", ASKED_PAY],
+            [],
+            "",
+        ),
         # held, X by staff
         ("staff_release", "held", Drop("s1", "refused"), {}, [ASKED_PAY], [], ""),
         # intent, head of the queue: the frame; nothing is appended between guard and bytes

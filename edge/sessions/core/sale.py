@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from contracts.event_types import (
+    AgeCheckExpired,
     AgeCheckFailed,
     AgeCheckPassed,
     CabinetSessionDeclared,
@@ -239,6 +240,8 @@ def cancel(house: House, d: Draft, reason: str, failed: tuple[str, ...] = ()) ->
     assert slot is not None
     if failed:
         decide(house, d, "revoke" if "revoke" in failed else "lapse", "denied", failed)
+    if "T03" in failed and slot.age is not None:
+        d.say(AgeCheckExpired(session=slot.session))
     d.slot = None
     d.kind("quota").pop(slot.session, None)
     if d.sessions[slot.session].pay_asked:
