@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from simulators.truth.answers import check_answers, check_sales
 from simulators.truth.doors import Darkness, check_closings, check_openings, check_pulses, crosses_kill
 from simulators.truth.goods import Difference, check_lines, check_shelves, moves_of
 from simulators.truth.records import TruthRecord
@@ -89,6 +90,9 @@ def compare(
     findings += check_openings(facts, ledger, dark, bounce_s=bounce_s, late_s=late_s)
     findings += check_closings(facts, ledger, late_s=late_s)
     findings += check_pulses(facts, ledger)
+    served = {visit.name for visit in visits.values()}
+    findings += check_answers(facts, ledger, dark, served, late_s=late_s)
+    findings += check_sales(facts, ledger)
     findings += [sentence for broken, sentence in differences if not broken]
     excused = [sentence for broken, sentence in differences if broken]
     open_reviews = tuple(s.id for s in ledger.sessions.values() if s.reviewed and not s.ends)

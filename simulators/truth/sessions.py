@@ -17,10 +17,12 @@ from contracts.event_types import (
     CabinetSettlementResolved,
     CabinetStockUnexplained,
     CabinetUnlockCompleted,
+    CabinetUnlockDenied,
     CabinetUnlockGranted,
     EventData,
     Line,
     PaymentCaptured,
+    ScanBarcode,
     ShelfDelta,
 )
 
@@ -114,6 +116,7 @@ class Ledger:
     closings: list[tuple[float, str, str]] = field(default_factory=list)
     unexplained: list[tuple[float, str, ShelfDelta]] = field(default_factory=list)
     unexplained_events: int = 0
+    refusals: list[tuple[float, str]] = field(default_factory=list)  # when, and at which cabinet or scanner
     boots: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def session(self, name: str) -> Session:
@@ -170,6 +173,10 @@ def _fold(ledger: Ledger, boot: str, t: float, data: EventData | None) -> None:
             ledger.unexplained += [(t, data.compartment, shelf) for shelf in data.shelves]
         case PaymentCaptured():
             ledger.session(data.session).captured.append(data.amount_fen)
+        case CabinetUnlockDenied():
+            ledger.refusals.append((t, data.cabinet))
+        case ScanBarcode(accepted=False):
+            ledger.refusals.append((t, data.scanner))
         case CabinetSessionEnded():
             ledger.session(data.session).ends.append((t, data.outcome))
         case _:

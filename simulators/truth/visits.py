@@ -13,7 +13,8 @@ FOREVER = math.inf
 
 @dataclass(slots=True)
 class Visit:
-    """One person before one cabinet. `claims` are the times at which a session may have begun."""
+    """One person before one cabinet. `claims` are the times at which a session may have begun; `codes` are the times
+    at which a member's code was shown, and the scanner."""
 
     name: str
     cabinet: str
@@ -21,6 +22,7 @@ class Visit:
     started_s: float
     ended_s: float = FOREVER
     scans: list[float] = field(default_factory=list)
+    codes: list[tuple[float, str]] = field(default_factory=list)
 
     @property
     def claims(self) -> list[float]:
@@ -75,6 +77,7 @@ class Truth:
     moves: list[Move] = field(default_factory=list)
     pulses: list[tuple[float, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    span: tuple[float, float] = (0.0, 0.0)  # first and last record
 
     def faults_at(self, compartment: str, first_s: float, last_s: float, *shelves: str) -> Iterator[Fault]:
         """What was broken there and then; a fault that names no compartment concerns all."""
@@ -92,7 +95,10 @@ def fold_truth(records: Iterable[TruthRecord]) -> Truth:
     truth = Truth()
     open_doors: dict[str, Opening] = {}
     broken: dict[tuple[str, str, str, str], Fault] = {}
-    for record in sorted(records, key=lambda one: one.t):
+    ordered = sorted(records, key=lambda one: one.t)
+    if ordered:
+        truth.span = (ordered[0].t, ordered[-1].t)
+    for record in ordered:
         match record.kind:
             case "visit_started":
                 truth.visits[record.visit] = Visit(record.visit, record.cabinet, record.member, record.t)
@@ -100,6 +106,8 @@ def fold_truth(records: Iterable[TruthRecord]) -> Truth:
                 truth.visits[record.visit].ended_s = record.t
             case "scanned" if record.visit in truth.visits:
                 truth.visits[record.visit].scans.append(record.t)
+                if record.member:
+                    truth.visits[record.visit].codes.append((record.t, record.device))
             case "pulsed":
                 truth.pulses.append((record.t, record.compartment))
             case "door_opened":
