@@ -103,6 +103,14 @@ class CabinetDoorClosed(EventData, frozen=True, kw_only=True):
     blind: bool = False
 
 
+@event("cabinet.door.reading", lane="telemetry")
+class CabinetDoorReading(EventData, frozen=True, kw_only=True):
+    """A door between sessions; evidence stands in the ledger lane instead."""
+
+    compartment: Short
+    open: bool
+
+
 @event("cabinet.door.forced")
 class CabinetDoorForced(EventData, frozen=True, kw_only=True):
     """A door was seen open that no session answers for."""

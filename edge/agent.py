@@ -8,7 +8,7 @@ import hashlib
 import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
@@ -30,16 +30,21 @@ from edge.keys import read_member_key
 from edge.ledger import Ledger, LedgerOpenError, machine_instance
 from edge.ports import Record, Transaction
 from edge.sessions import CabinetRunner, PendedBasket, StaffDesk, load_policy
+from edge.sessions.pins import well_formed
 from edge.supervisor import Supervisor
 from edge.telemetry import Telemetry
 from edge.timekeeping import Timekeeping
-from edge.uplink import Uplink
+from edge.uplink import BadUrlError, Uplink
+from edge.uplink.broker_url import BrokerUrl
 from edge.vision import CameraHealth, CameraService
 from edge.vision.messages import Interval
 
 AGENT_VERSION = "0.1.0"
 DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the cloud
 CARD_EVERY_S = 0.5
+PING_EACH = 10  # looks without a session between two questions whether the reader lives
+ALIVE_EVERY_S = 1.0
+NO_DROPS = frozenset({"opened", "connected", "starts"})  # counted, but nothing was lost by them
 SAME_CODE_S = 10.0  # a code held before a camera is one code
 
 log = logging.getLogger("zhanggui.edge")
@@ -53,7 +58,7 @@ async def run_agent(store_toml: Path, *, clock: Clock, rng: Random | None = None
     """Run until SIGTERM or SIGINT. Raises AgentError when the store cannot be run as it is described."""
     try:
         config = load_store(store_toml)
-        _check_ports(store_toml, config)
+        _check(store_toml, config)
         config.data_dir.mkdir(parents=True, exist_ok=True)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,10 +74,20 @@ async def run_agent(store_toml: Path, *, clock: Clock, rng: Random | None = None
         raise AgentError(str(known.exceptions[0])) from group
 
 
-def _check_ports(store_toml: Path, config: StoreConfig) -> None:
-    missing = [f"{store_toml}: {key}: {what}" for key, what in missing_ports(config)]
-    if missing:
-        raise ConfigError("\n".join(missing))
+def _check(store_toml: Path, config: StoreConfig) -> None:
+    wrong = [f"{store_toml}: {key}: {what}" for key, what in (*missing_ports(config), *_bad_pins(config))]
+    try:
+        BrokerUrl.parse(config.cloud.url)
+    except BadUrlError as error:
+        wrong.append(f"{store_toml}: {error}")
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
+def _bad_pins(config: StoreConfig) -> Iterator[tuple[str, str]]:
+    for person in config.staff:
+        if not well_formed(person.pin_hash):
+            yield f"staff.{person.id}.pin_hash", "not a hash; make one with: zhanggui edge hash-pin"
 
 
 @contextlib.asynccontextmanager
@@ -172,7 +187,8 @@ class Agent:
         )
         self.staff.listen(self._changed)
         self.desk = DeskServer(config.data_dir / "desk.sock", self.front, clock)
-        self._greetings: asyncio.TaskGroup | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._greetings: set[asyncio.Task[None]] = set()
         self._last_code: dict[str, tuple[str, float]] = {}  # by camera; in memory alone
 
     # -------------------------------------------------------------- life
@@ -181,7 +197,7 @@ class Agent:
         """Serve until `stop`, then let the ledger drain for a moment. Raises DeskUnavailableError."""
         await self._describe()
         async with asyncio.TaskGroup() as group:
-            self._greetings = group
+            self._group = group
             tasks: list[asyncio.Task[None]] = []
 
             def keep(
@@ -200,6 +216,7 @@ class Agent:
             for scanner in self.devices.scanners:
                 keep(f"scanner:{scanner.config.id}", scanner.scanner.run, cap_s=5.0)
                 keep(f"codes:{scanner.config.id}", partial(self._codes, scanner), cap_s=2.0)
+            keep("scanners", self._scanners)
             for reader in self.devices.readers:
                 keep(f"cards:{reader.config.id}", partial(self._cards, reader), cap_s=2.0)
             for cabinet, runner in self.runners.items():
@@ -210,10 +227,10 @@ class Agent:
             keep("staff", self.staff.run)
             keep("time", self.time.run)
             keep("day_keys", self.day_keys.run)
-            keep("telemetry", partial(self.telemetry.run, self._shelf_scales()))
+            keep("telemetry", partial(self.telemetry.run, self._shelf_scales(), self._doors))
             await stop.wait()
             await self._drain()
-            for task in tasks:
+            for task in (*tasks, *self._greetings):
                 task.cancel()
 
     async def _describe(self) -> None:
@@ -234,47 +251,77 @@ class Agent:
 
     # -------------------------------------------------------------- from devices to sessions
 
+    async def _scanners(self) -> None:
+        """A scanner is well while its port is open: it says nothing by itself."""
+        while True:
+            for watched in self.devices.scanners:
+                if watched.scanner.is_open:
+                    watched.health.ok()
+                else:
+                    watched.health.failed("the port is not open")
+            await asyncio.sleep(ALIVE_EVERY_S)
+
     async def _codes(self, watched: WatchedScanner) -> None:
         """Codes of one scanner become sessions of its cabinet."""
         while True:
             try:
-                code = await watched.scanner.next_code()
-            except DeviceError as error:
-                watched.health.failed(str(error))
+                async with asyncio.timeout(CARD_EVERY_S):
+                    code = await watched.scanner.next_code()
+            except TimeoutError:
+                watched.health.ok()  # the port is open and nobody shows a code: all is well
+                continue
+            except DeviceError:
                 await asyncio.sleep(CARD_EVERY_S)
                 continue
-            watched.health.ok()
             begun = await self.greeting.code(code.text, device=watched.config.id, cabinet=watched.config.cabinet)
             self._greet(begun, watched.config.cabinet)
 
     def _greet(self, begun: Begun, cabinet: str) -> None:
         """Ask for the greeting beside everything else: no door waits for the cloud."""
-        if begun.ok and self._greetings is not None:
-            work = self.greeting.greet(begun.session, begun.member_ref, cabinet)
-            self._greetings.create_task(work, name=f"greet:{begun.session}")
+        if begun.ok:
+            self._beside(self.greeting.greet(begun.session, begun.member_ref, cabinet), f"greet:{begun.session}")
 
-    async def _start_self_service(self, cabinet: str, member_ref: str) -> Begun:
+    def _beside(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Run `work` beside everything else; a stop does not wait for it."""
+        if self._group is None:
+            work.close()
+            return
+        task = self._group.create_task(work, name=name)
+        self._greetings.add(task)
+        task.add_done_callback(self._greetings.discard)
+
+    async def _start_self_service(self, cabinet: str, compartment: str, member_ref: str) -> Begun:
         config = next(c for c in self.config.cabinet if c.id == cabinet)
         if config.mode != "self_service":
             return Begun(ok=False, reason="counter_only")
-        result = await self.runners[cabinet].request("self_service", config.compartment[0].id, member_ref)
+        result = await self.runners[cabinet].request(
+            "self_service", compartment or config.compartment[0].id, member_ref
+        )
         return Begun(ok=result.ok, session=result.session if result.ok else "", reason=result.reason)
 
     async def _cards(self, watched: WatchedReader) -> None:
         """A card is read only while a session of the cabinet waits for a proof of age; once for each laying down."""
         runner = self.runners[watched.config.cabinet]
         judged = ""  # the session whose card on the reader has been judged
+        rests = 0
         while True:
             await asyncio.sleep(CARD_EVERY_S)
             session = runner.snapshot().session
             wanted = session.session if session is not None and "age" in session.needs else ""
+            rests = 0 if wanted else (rests + 1) % PING_EACH
+            if not wanted and rests != 1:
+                judged = ""
+                continue
+            reading = None
             try:
-                reading = await watched.reader.read() if wanted else None
+                if wanted:
+                    reading = await watched.reader.read()
+                else:
+                    await watched.reader.ping()
             except DeviceError as error:
                 watched.health.failed(str(error))
                 continue
-            if wanted:
-                watched.health.ok()
+            watched.health.ok()
             if reading is None:
                 judged = ""
             elif wanted and judged != wanted:
@@ -325,14 +372,14 @@ class Agent:
     def _camera_code(self, camera: CameraConfig, text: str) -> None:
         """A code in a camera's picture counts like one before a scanner; while it stays in sight it counts once."""
         cabinet, now_s = camera.codes_cabinet, self._clock.now_s()
-        if cabinet is None or self._greetings is None:
+        if cabinet is None:
             return
         last, seen_s = self._last_code.get(camera.id, ("", 0.0))
         self._last_code[camera.id] = (text, now_s)
         if text == last and now_s - seen_s < SAME_CODE_S:
             self.counters["camera.code_repeated"] += 1
             return
-        self._greetings.create_task(self._take_code(camera.id, cabinet, text), name=f"code:{camera.id}")
+        self._beside(self._take_code(camera.id, cabinet, text), f"code:{camera.id}")
 
     async def _take_code(self, device: str, cabinet: str, text: str) -> None:
         begun = await self.greeting.code(text, device=device, cabinet=cabinet)
@@ -351,6 +398,9 @@ class Agent:
 
     def _changed(self) -> None:
         self.desk.changed()
+
+    def _doors(self) -> dict[str, bool | None]:
+        return {c.compartment: c.door_open for r in self.runners.values() for c in r.snapshot().compartments}
 
     def _shelf_scales(self) -> dict[str, tuple[str, WatchedScale]]:
         return {
@@ -378,4 +428,4 @@ class Agent:
             total.update({f"camera.{camera}.{k}": n for k, n in service.counters.items()})
         for task in self.supervisor.tasks.values():
             total.update({f"crash.{task.name}": task.crashes})
-        return total
+        return {name: n for name, n in total.items() if name.rsplit(".", 1)[-1] not in NO_DROPS}

@@ -63,7 +63,12 @@ class Front:
             cabinets=tuple(self._cabinet(c, snapshots[c.id]) for c in self.config.cabinet),
             staff=tuple(
                 StaffDesk(
-                    staff_id=p.staff_id, name=p.name, manager=p.manager, on_duty=p.on_duty, beat_age_s=p.beat_age_s
+                    staff_id=p.staff_id,
+                    name=p.name,
+                    manager=p.manager,
+                    on_duty=p.on_duty,
+                    beat_age_s=p.beat_age_s,
+                    locked_s=p.locked_s,
                 )
                 for p in self.staff.people()
             ),
@@ -126,8 +131,10 @@ class Front:
         )
 
     def _session(self, session: SessionSnapshot) -> SessionDesk:
+        """A proof that was withdrawn (another card) hides the tobacco that was declared under it (T12)."""
         card = self.greeting.card(session.session)
         known = {product.sku for product in self.config.product}
+        declared = [line for line in session.declared if session.age_proven or line.sku not in self.greeting.tobacco]
         member = None
         if card is not None:
             offers = tuple(self._goods(sku, 0) for sku in card.offers if sku in known - self.greeting.tobacco)
@@ -140,7 +147,7 @@ class Front:
             seconds_left=session.seconds_left,
             needs=session.needs,
             member=member,
-            declared=self._basket(session.declared),
+            declared=self._basket(declared),
             outcome=session.outcome,
             lines=self._basket(session.lines),
             failed_rules=session.failed_rules,
@@ -182,7 +189,9 @@ class Front:
     async def _member(self, ask: Ask) -> Reply:
         if ask.cabinet not in self.runners:
             return _no("no_such_compartment")
-        begun = await self.greeting.code(ask.code, device="kiosk", cabinet=ask.cabinet, symbology="typed")
+        begun = await self.greeting.code(
+            ask.code, device="kiosk", cabinet=ask.cabinet, compartment=ask.compartment, symbology="typed"
+        )
         if begun.ok:
             self.greet(begun, ask.cabinet)
         return Reply(id="", ok=begun.ok, reason=begun.reason, session=begun.session)
@@ -196,10 +205,10 @@ class Front:
         return Reply(id="", ok=not why, reason=why)
 
     async def _sign_out(self, ask: Ask) -> Reply:
-        return Reply(id="", ok=await self.staff.sign_out(ask.staff_id))
+        return Reply(id="", ok=await self.staff.sign_out(ask.staff_id, ask.terminal))
 
     async def _beat(self, ask: Ask) -> Reply:
-        ok = self.staff.beat(ask.staff_id)
+        ok = self.staff.beat(ask.staff_id, ask.terminal)
         return Reply(id="", ok=ok, reason="" if ok else "staff_absent")
 
     async def _release(self, ask: Ask) -> Reply:
@@ -230,18 +239,30 @@ class Front:
             return _no("pin_required")
         if ask.staff_id not in self.staff.on_duty():
             return _no("staff_absent")
+        # Before anything begins: a snack's restock needs no release, so its door would open under a wrong PIN.
+        if why := await self.staff.confirm(ask.staff_id, ask.pin):
+            return _no(why)
         begun = await runner.request("restock", compartment.id, ask.staff_id)
-        if not begun.ok:
+        if not begun.ok or not self._holds_tobacco(compartment):
             return _reply(begun)
         released = await runner.release(begun.session, ask.staff_id, ask.pin)
         if not released.ok:
             await runner.cancel(begun.session)
         return _reply(released)
 
+    def _holds_tobacco(self, compartment: CompartmentConfig) -> bool:
+        return any(stock.sku in self.greeting.tobacco for shelf in compartment.shelf for stock in shelf.stock)
+
     async def _lift(self, ask: Ask) -> Reply:
-        results = [await runner.lift(ask.target, ask.staff_id, ask.pin) for runner in self.runners.values()]
-        done = [r for r in results if r.ok]
-        return _reply(done[0] if done else results[0]) if results else _no("no_such_compartment")
+        """Ask only the cabinets that hold the revoke, and no further after a no: one wrong PIN counts once."""
+        if not ask.pin:
+            return _no("pin_required")
+        reply = _no("not_revoked")
+        for runner in [r for r in self.runners.values() if ask.target in r.snapshot().revoked]:
+            reply = _reply(await runner.lift(ask.target, ask.staff_id, ask.pin))
+            if not reply.ok:
+                break
+        return reply
 
     def _place(self, ask: Ask) -> tuple[CabinetRunner | None, CompartmentConfig | None]:
         cabinet = next((c for c in self.config.cabinet if c.id == ask.cabinet), None)

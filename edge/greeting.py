@@ -35,7 +35,7 @@ class Begun:
     member_ref: str = ""
 
 
-Start = Callable[[str, str], Awaitable[Begun]]  # cabinet, member reference
+Start = Callable[[str, str, str], Awaitable[Begun]]  # cabinet, compartment ("" = its first), member reference
 
 
 @dataclass(slots=True)
@@ -51,7 +51,9 @@ class Greeting:
     counters: Counter[str] = field(default_factory=Counter)
     _cards: dict[str, RecogniseAnswer] = field(default_factory=dict)
 
-    async def code(self, text: str, *, device: str, cabinet: str, symbology: str = "qr") -> Begun:
+    async def code(
+        self, text: str, *, device: str, cabinet: str, compartment: str = "", symbology: str = "qr"
+    ) -> Begun:
         """A code was read or typed at a cabinet: refuse it, or begin a session. The caller then greets, apart."""
         try:
             member_ref = verify_member_code(text, self.key)
@@ -62,7 +64,7 @@ class Greeting:
             )
             log.info("%s: %s", device, error)
             return Begun(ok=False, reason="bad_code")
-        begun = await self.start(cabinet, member_ref)
+        begun = await self.start(cabinet, compartment, member_ref)
         self.tell(ScanBarcode(scanner=device, symbology=symbology, accepted=begun.ok, reason=begun.reason), device)
         return replace(begun, member_ref=member_ref)
 

@@ -15,6 +15,7 @@ from contracts.clock import Clock
 from contracts.event_types import (
     AgentHealth,
     BusError,
+    CabinetDoorReading,
     DeviceOffline,
     DeviceOnline,
     EventData,
@@ -53,6 +54,7 @@ class Telemetry:
         self._queue: deque[Record] = deque()
         self._bus_errors: Counter[tuple[str, str, FaultKind]] = Counter()
         self._weights: dict[str, float] = {}
+        self._doors: dict[str, bool] = {}
         self.counters: Counter[str] = Counter()
 
     def tell(self, data: EventData, device: str = "agent") -> None:
@@ -84,8 +86,10 @@ class Telemetry:
         """Count a fault on a line; told in sums."""
         self._bus_errors[bus, protocol, kind] += 1
 
-    async def run(self, scales: Mapping[str, tuple[str, WatchedScale]]) -> None:
-        """Flush until cancelled. `scales` maps a shelf to its scale's id and the scale."""
+    async def run(
+        self, scales: Mapping[str, tuple[str, WatchedScale]], doors: Callable[[], Mapping[str, bool | None]]
+    ) -> None:
+        """Flush until cancelled. `scales` maps a shelf to its scale's id and the scale; `doors` tells who is open."""
         next_bus_s = next_health_s = next_weights_s = self._clock.now_s()
         while True:
             now_s = self._clock.now_s()
@@ -99,6 +103,7 @@ class Telemetry:
                 next_health_s = now_s + HEALTH_EVERY_S
                 named = {name[:64]: n for name, n in self._counters().items() if n}
                 self.tell(AgentHealth(boot=self._boot, counters=named, rss_bytes=rss_bytes()))
+            self._tell_doors(doors())
             await self.flush()
             await self._clock.sleep(FLUSH_EVERY_S)
 
@@ -119,6 +124,12 @@ class Telemetry:
         for (bus, protocol, kind), count in self._bus_errors.items():
             self.tell(BusError(bus=bus, protocol=protocol, kind=kind, count=count), bus)
         self._bus_errors.clear()
+
+    def _tell_doors(self, doors: Mapping[str, bool | None]) -> None:
+        for compartment, is_open in doors.items():
+            if is_open is not None and self._doors.get(compartment) != is_open:
+                self._doors[compartment] = is_open
+                self.tell(CabinetDoorReading(compartment=compartment, open=is_open), compartment)
 
     def _tell_weights(self, scales: Mapping[str, tuple[str, WatchedScale]]) -> None:
         for shelf, (device, scale) in scales.items():

@@ -189,6 +189,9 @@ def _house(data: e.EventData, names: Names) -> Sentence | None:
         case e.InventoryCounted(shelf=shelf, sku=sku, units=units):
             (zh_shelf, en_shelf), (zh, en) = names.shelf(shelf), names.product(sku)
             return f"盘点 {zh_shelf}：{zh} {units} 件", f"Counted {en_shelf}: {en}, {units} units", "info"
+        case e.CabinetDoorReading(compartment=compartment, open=is_open):
+            zh, en = names.compartment(compartment)
+            return f"{zh}：门{'开着' if is_open else '关着'}", f"{en}: door {'open' if is_open else 'closed'}", "info"
         case e.WeightReading(shelf=shelf, gross_g=gross_g):
             zh, en = names.shelf(shelf)
             return f"{zh}：{gross_g:.1f} 克", f"{en}: {gross_g:.1f} g", "info"

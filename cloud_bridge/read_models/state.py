@@ -16,7 +16,7 @@ from contracts.planogram import StoreDocument
 
 EVENTS_SHOWN = 50
 # What comes many times a minute would push everything else out of the list of latest events.
-_NOT_LISTED = (e.WeightReading, e.AgentHealth, e.PeopleCountInterval, e.PeopleOccupancy)
+_NOT_LISTED = (e.WeightReading, e.CabinetDoorReading, e.AgentHealth, e.PeopleCountInterval, e.PeopleOccupancy)
 DeviceState = Literal["online", "degraded", "offline"]
 
 
@@ -131,6 +131,9 @@ class StoreState:
                     self.place(known.compartment).count_due = False
                 self.sessions.pop(session, None)
                 self.reviews.pop(session, None)
+            case e.CabinetDoorReading(compartment=compartment, open=is_open):
+                if (place := self.place(compartment)).door == "unknown":  # the other lane may be ahead of this one
+                    place.door = "open" if is_open else "closed"
             case e.CabinetDoorOpened(compartment=compartment):
                 self.place(compartment).door = "open"
             case e.CabinetDoorClosed(compartment=compartment):

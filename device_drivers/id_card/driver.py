@@ -56,6 +56,14 @@ class IdCardReader:
         finally:
             decoder.wipe()
 
+    async def ping(self) -> None:
+        """Ask the module how it is; touches no card. Raises UnavailableError when it does not answer or is broken."""
+        decoder = AnswerDecoder(self._bus.fault)
+        try:
+            self._is(codec.OK, await self._ask(Command.SAM_STATUS, decoder, REPLY_TIMEOUT_S))
+        finally:
+            decoder.wipe()
+
     async def _ask(self, command: Command, decoder: AnswerDecoder, timeout_s: float) -> codec.Answer:
         return await self._bus.request(
             Exchange(priority=Priority.STATUS, encode=command.to_bytes, feed=decoder.feed, timeout_s=timeout_s)

@@ -49,6 +49,11 @@ class SerialScanner:
         self._dropped = {"overflow": 0, "stale": 0, "bytes": 0}
 
     @property
+    def is_open(self) -> bool:
+        """Whether the port is open now; a scanner says nothing until it reads a code."""
+        return self._open
+
+    @property
     def counters(self) -> dict[str, int]:
         """Every code that was dropped, by reason."""
         return {

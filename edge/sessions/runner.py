@@ -18,7 +18,7 @@ from random import Random
 from typing import Literal
 
 from contracts.clock import Clock
-from contracts.event_types import GateDecision, Line
+from contracts.event_types import AgeCheckFailed, GateDecision, Line
 from device_drivers.capabilities import AdultReading, Lock, Scale
 from device_drivers.errors import DeviceError
 from edge.config import CabinetConfig, StoreConfig
@@ -483,5 +483,8 @@ class CabinetRunner:
 
 
 def _failed_rules(step: Step) -> tuple[str, ...]:
-    """The rules that the step's own decision named."""
-    return next((r.data.failed for r in step.transaction.records if isinstance(r.data, GateDecision)), ())
+    """The rules that the step's own decision named; a document that proves no adult is T03."""
+    said = [r.data for r in step.transaction.records]
+    if any(isinstance(data, AgeCheckFailed) for data in said):
+        return ("T03",)
+    return next((data.failed for data in said if isinstance(data, GateDecision)), ())

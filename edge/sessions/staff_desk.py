@@ -32,6 +32,7 @@ class StaffPerson:
     manager: bool
     on_duty: bool
     beat_age_s: float | None
+    locked_s: float | None = None  # left of a lock-out after wrong PINs
 
 
 class StaffDesk:
@@ -73,7 +74,14 @@ class StaffDesk:
         now_s, here = self._clock.now_s(), self.on_duty()
         beats = {k: now_s - d.beat_s for k, d in self._roster.on.items()}
         return tuple(
-            StaffPerson(p.id, p.name, p.manager, p.id in here, beats.get(p.id) if p.id in here else None)
+            StaffPerson(
+                staff_id=p.id,
+                name=p.name,
+                manager=p.manager,
+                on_duty=p.id in here,
+                beat_age_s=beats.get(p.id) if p.id in here else None,
+                locked_s=staff.locked_s(self._roster, p.id, now_s),
+            )
             for p in self._people.values()
         )
 
@@ -114,10 +122,10 @@ class StaffDesk:
         self._tell()
         return ""
 
-    async def sign_out(self, staff_id: str) -> bool:
-        """Go off duty, at once."""
+    async def sign_out(self, staff_id: str, terminal: str) -> bool:
+        """Go off duty, at once; False if the person is not on duty at this terminal."""
         duty = self._roster.on.get(staff_id)
-        if duty is None:
+        if duty is None or duty.terminal != terminal:
             return False
         self._roster = staff.sign_out(self._roster, staff_id)
         self._say(StaffSignedOut(staff_id=staff_id, terminal=duty.terminal))
@@ -125,10 +133,10 @@ class StaffDesk:
         await self._flush()
         return True
 
-    def beat(self, staff_id: str) -> bool:
-        """A sign of life; False if the person is not on duty."""
-        self._roster = staff.beat(self._roster, self._policy, staff_id, self._clock.now_s())
-        return staff_id in self.on_duty()
+    def beat(self, staff_id: str, terminal: str) -> bool:
+        """A sign of life; False if the person is not on duty at this terminal."""
+        self._roster = staff.beat(self._roster, self._policy, staff_id, terminal, self._clock.now_s())
+        return staff_id in self.on_duty() and self._roster.on[staff_id].terminal == terminal
 
     async def lapse(self) -> None:
         """Take everyone off the roster whose heartbeat is too old."""

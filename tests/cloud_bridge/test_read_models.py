@@ -668,6 +668,20 @@ def test_sentences_say_what_happened(event: EventData, zh: str, en: str) -> None
     assert sentence(event, Names(DOCUMENT))[:2] == (zh, en)
 
 
+async def test_a_reading_tells_a_door_only_while_nothing_better_is_known(world: World) -> None:
+    def doors() -> list[str]:
+        return [k.door for c in world.view.cabinets for k in c.compartments]
+
+    first = DOCUMENT.cabinets[0].compartments[0].compartment
+    await world.tell(e.ConfigChanged(source="s", digest="d", document=msgspec.Raw(msgspec.json.encode(DOCUMENT))))
+    assert doors()[0] == "unknown"
+    await world.tell(e.CabinetDoorReading(compartment=first, open=False))
+    assert doors()[0] == "closed"
+    await world.tell(e.CabinetDoorOpened(compartment=first, session="x"))
+    await world.tell(e.CabinetDoorReading(compartment=first, open=False))  # the other lane lags
+    assert doors()[0] == "open"
+
+
 async def test_the_latest_events_come_first_and_are_capped(world: World) -> None:
     await world.tell(
         *(e.StoreOpened(staff_id=f"s{n}") for n in range(EVENTS_SHOWN + 10)),

@@ -100,6 +100,8 @@ class CardTwin(Twin):
             if "find" in self.statuses:
                 return self.refusal("find")
             return raw(NONE) if self.text is None else raw(FOUND)
+        if data == raw("AA AA AA 96 69 00 03 11 FF ED"):
+            return self.refusal("status") if "status" in self.statuses else framed(b"\x00\x00\x90")
         if data == raw("AA AA AA 96 69 00 03 20 02 21"):
             return self.refusal("select") if "select" in self.statuses else raw(SELECTED)
         if data == raw("AA AA AA 96 69 00 03 30 01 32"):
@@ -388,6 +390,21 @@ def test_a_broken_reader_is_unavailable(statuses, sentence):
         async with bus_on(Wire(CardTwin(text_of_card(ADULT), statuses=statuses))) as bus:
             with pytest.raises(UnavailableError, match=sentence):
                 await reader_on(bus).read()
+
+    scenario()
+
+
+@pytest.mark.parametrize(("statuses", "well"), [({}, True), ({"status": 0x60}, False)])
+def test_a_ping_asks_the_module_and_no_card(statuses, well):
+    @in_virtual_time
+    async def scenario() -> None:
+        wire = Wire(CardTwin(None, statuses=statuses))
+        async with bus_on(wire) as bus:
+            if well:
+                await reader_on(bus).ping()
+            else:
+                with pytest.raises(UnavailableError, match="self-test failed"):
+                    await reader_on(bus).ping()
 
     scenario()
 

@@ -28,7 +28,7 @@ STARTED = Begun(ok=True, session="s1")
 def greeting(answer: Response | None = None, begun: Begun = STARTED):
     said: list[EventData] = []
 
-    async def start(_cabinet: str, _member: str) -> Begun:
+    async def start(_cabinet: str, _compartment: str, _member: str) -> Begun:
         return begun
 
     made = Greeting(

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 import pytest
 
 from contracts.clock import ManualClock
-from contracts.event_types import AgentHealth, BusError, DeviceOffline, DeviceOnline, PeopleOccupancy, WeightReading
+from contracts.event_types import (
+    AgentHealth,
+    BusError,
+    CabinetDoorReading,
+    DeviceOffline,
+    DeviceOnline,
+    PeopleOccupancy,
+    WeightReading,
+)
 from device_drivers.capabilities import WeightSample
 from edge import telemetry
 from edge.devices.health import DeviceHealth, WatchedScale
@@ -93,11 +101,13 @@ async def test_run_tells_health_and_weights_that_moved(sink: Telemetry, book: Bo
 
     scale = WatchedScale(Fixed(), DeviceHealth("sc", "scale", clock, lambda _h, _b: None))
     await scale.sample()
-    running = asyncio.create_task(sink.run({"A1": ("sc", scale)}))
+    running = asyncio.create_task(sink.run({"A1": ("sc", scale)}, lambda: {"d1": False, "d2": None}))
     await asyncio.sleep(0)
     await clock.advance(telemetry.WEIGHTS_EVERY_S + 1)
     running.cancel()
     assert book.said.count(WeightReading(shelf="A1", gross_g=100.0, stable=True)) == 1
+    assert book.said.count(CabinetDoorReading(compartment="d1", open=False)) == 1  # told once; d2 is not known
+    assert not any(isinstance(x, CabinetDoorReading) and x.compartment == "d2" for x in book.said)
     health = [x for x in book.said if isinstance(x, AgentHealth)]
     assert len(health) == 2
     assert health[0].counters == {"scan.refused": 2}

@@ -141,7 +141,7 @@ async def test_what_changes_before_the_frame_stops_it(meddle):
                 return
             work = {
                 "revoke": lambda: shop.runner.revoke("store"),
-                "sign_out": lambda: shop.staff.sign_out("anna"),
+                "sign_out": lambda: shop.staff.sign_out("anna", "counter"),
                 "cancel": lambda: shop.runner.cancel(session),
             }[meddle]()
             asks.append(asyncio.ensure_future(work))

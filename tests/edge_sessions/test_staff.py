@@ -33,6 +33,7 @@ def desk(ledger: FakeLedger, clock: ManualClock) -> StaffDesk:
         (["in 0", "beat 121", "at 121"], False),  # a beat alone never signs in again
         (["beat 0"], False),
         (["in 0", "out 1", "beat 2"], False),
+        (["in 0", "elsewhere 100", "at 150"], False),  # a beat of another terminal is none
         (["in 0", "out 1", "in 2"], True),
     ],
 )
@@ -46,7 +47,9 @@ def test_presence_is_a_heartbeat(script, present):
         elif word == "out":
             roster = staff.sign_out(roster, "anna")
         elif word == "beat":
-            roster = staff.beat(roster, RULES, "anna", now_s)
+            roster = staff.beat(roster, RULES, "anna", "counter", now_s)
+        elif word == "elsewhere":
+            roster = staff.beat(roster, RULES, "anna", "door", now_s)
     assert ("anna" in staff.on_duty(roster, RULES, now_s)) is present
     assert not (present and staff.lapsed(roster, RULES, now_s))
 
@@ -62,6 +65,7 @@ def test_five_wrong_pins_lock_out_and_a_right_one_forgives():
     assert staff.locked_out(locked, "anna", 299.0)
     assert not staff.locked_out(locked, "ben", 0.0)
     assert not staff.locked_out(locked, "anna", 300.0)
+    assert (staff.locked_s(locked, "anna", 299.0), staff.locked_s(locked, "anna", 300.0)) == (1.0, None)
 
 
 async def test_the_desk_writes_what_happens():
@@ -78,16 +82,18 @@ async def test_the_desk_writes_what_happens():
     assert people.adults() == {"anna"}
     assert await people.sign_in("ben", PIN, "t2") == ""
     clock.step(100.0)
-    assert people.beat("ben")
+    assert people.beat("ben", "t2")
+    assert not people.beat("ben", "t1")  # another terminal
     assert [(p.staff_id, p.on_duty, p.beat_age_s) for p in people.people()] == [
         ("anna", True, 100.0),
         ("ben", True, 0.0),
     ]
     clock.step(21.0)
-    assert not people.beat("anna")
+    assert not people.beat("anna", "t1")
     await people.lapse()
-    assert await people.sign_out("ben")
-    assert not await people.sign_out("ben")
+    assert not await people.sign_out("ben", "t1")  # another terminal
+    assert await people.sign_out("ben", "t2")
+    assert not await people.sign_out("ben", "t2")
     assert [type(e) for e in ledger.events] == [StaffSignedIn, StaffSignedIn, StaffPresenceLost, StaffSignedOut]
     assert ledger.last(StaffPresenceLost).last_seen_s == 121.0
     assert len(calls) == 4
@@ -118,7 +124,7 @@ async def test_a_full_ledger_lets_nobody_in_and_everybody_out():
     assert await people.sign_in("anna", PIN, "t1") == ""
     ledger.full = True
     assert await people.sign_in("ben", PIN, "t1") == "ledger_full"
-    assert await people.sign_out("anna")
+    assert await people.sign_out("anna", "t1")
     assert people.on_duty() == {}
     ledger.full = False
     await people.lapse()

@@ -38,6 +38,11 @@ def locked_out(roster: Roster, staff_id: str, now_s: float) -> bool:
     return wrong is not None and now_s < wrong.until_s
 
 
+def locked_s(roster: Roster, staff_id: str, now_s: float) -> float | None:
+    """What is left of a lock-out, seconds; None without one."""
+    return roster.wrong[staff_id].until_s - now_s if locked_out(roster, staff_id, now_s) else None
+
+
 def pin_checked(roster: Roster, policy: Policy, staff_id: str, now_s: float, *, right: bool) -> Roster:
     """One PIN was checked: a right one forgives, the fifth wrong one locks out."""
     if right:
@@ -57,10 +62,11 @@ def sign_out(roster: Roster, staff_id: str) -> Roster:
     return replace(roster, on={k: v for k, v in roster.on.items() if k != staff_id})
 
 
-def beat(roster: Roster, policy: Policy, staff_id: str, now_s: float) -> Roster:
-    """A sign of life. It never signs in, and it comes too late once presence has lapsed."""
+def beat(roster: Roster, policy: Policy, staff_id: str, terminal: str, now_s: float) -> Roster:
+    """A sign of life from the terminal of the sign-in. It never signs in, and it comes too late once presence has
+    lapsed."""
     duty = roster.on.get(staff_id)
-    if duty is None or now_s - duty.beat_s > policy.timeouts_s.presence:
+    if duty is None or duty.terminal != terminal or now_s - duty.beat_s > policy.timeouts_s.presence:
         return roster
     return replace(roster, on={**roster.on, staff_id: replace(duty, beat_s=now_s)})
 
