@@ -205,7 +205,8 @@ class Front:
         return Reply(id="", ok=not why, reason=why)
 
     async def _sign_out(self, ask: Ask) -> Reply:
-        return Reply(id="", ok=await self.staff.sign_out(ask.staff_id, ask.terminal))
+        ok = await self.staff.sign_out(ask.staff_id, ask.terminal)
+        return Reply(id="", ok=ok, reason="" if ok else "staff_absent")
 
     async def _beat(self, ask: Ask) -> Reply:
         ok = self.staff.beat(ask.staff_id, ask.terminal)
