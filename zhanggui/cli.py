@@ -66,6 +66,7 @@ def demo(
     chaos: Annotated[
         bool, typer.Option("--chaos", help="Kill the agent twice, the bridge once, the camera once.")
     ] = False,
+    broker: Annotated[str, typer.Option(help="Any MQTT 5 broker; without, the embedded one is started.")] = "",
     camera: Annotated[bool, typer.Option("--camera/--no-camera", help="The simulated entrance camera.")] = True,
 ) -> None:
     """A whole store and a cloud on this machine: broker, bridge, agent, pages, and hardware that speaks real bytes.
@@ -87,6 +88,7 @@ def demo(
                 minutes=minutes,
                 report=report,
                 chaos=chaos,
+                broker=broker,
                 camera=camera,
             )
         )

@@ -145,6 +145,75 @@ def replug(bus: Annotated[str, typer.Argument(help="Bus id.")], control: Control
     _send(control, "replug", bus=bus)
 
 
+@app.command("put-back", epilog="Example:  zhanggui sim put-back S1-a 690001")
+def put_back(
+    shelf: Annotated[str, typer.Argument(help="Shelf id.")],
+    sku: Annotated[str, typer.Argument(help="Product.")],
+    qty: Annotated[int, typer.Argument(help="Pieces.")] = 1,
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Put goods back; only while their door is open."""
+    _send(control, "put_back", shelf=shelf, sku=sku, qty=qty)
+
+
+@app.command(epilog="Example:  zhanggui sim foreign S1-a --grams 120")
+def foreign(
+    shelf: Annotated[str, typer.Argument(help="Shelf id.")],
+    grams: Annotated[float, typer.Option(help="What lies there that is no product; below 0 it goes away.")] = 100.0,
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Leave something on a shelf that is no product."""
+    _send(control, "foreign", shelf=shelf, grams=grams)
+
+
+@app.command("force-door", epilog="Example:  zhanggui sim force-door T1-1")
+def force_door(
+    compartment: Annotated[str, typer.Argument(help="Whose door to force.")], control: Control = DEFAULT_CONTROL
+) -> None:
+    """Break a door open; the store should notice."""
+    _send(control, "force_door", compartment=compartment)
+
+
+@app.command(epilog="Example:  zhanggui sim faults locks --drop 0.2 --delay-ms 50")
+def faults(
+    bus: Annotated[str, typer.Argument(help="Bus id.")],
+    drop: Annotated[float, typer.Option(min=0, max=1, help="Share of frames that are lost.")] = 0.0,
+    corrupt: Annotated[float, typer.Option(min=0, max=1, help="Share of frames with a wrong byte.")] = 0.0,
+    delay_ms: Annotated[float, typer.Option(min=0, max=10_000, help="Each reply comes so much later.")] = 0.0,
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Spoil a line; without options it is a good line again."""
+    _send(control, "faults", bus=bus, drop_p=drop, corrupt_p=corrupt, delay_ms=delay_ms)
+
+
+@app.command("stuck-door", epilog="Example:  zhanggui sim stuck-door S1-door --at open")
+def stuck_door(
+    compartment: Annotated[str, typer.Argument(help="Whose door sensor.")],
+    at: Annotated[str, typer.Option(help="What it always says: open or closed; '-' lets it go.")] = "closed",
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Make a door sensor say always the same."""
+    _send(control, "stuck", compartment=compartment, to=None if at == "-" else at)
+
+
+@app.command("stuck-scale", epilog="Example:  zhanggui sim stuck-scale S1-a")
+def stuck_scale(
+    shelf: Annotated[str, typer.Argument(help="Shelf id.")],
+    free: Annotated[bool, typer.Option("--free", help="Let it go again.")] = False,
+    control: Control = DEFAULT_CONTROL,
+) -> None:
+    """Make a scale hang at what it shows."""
+    _send(control, "stuck", shelf=shelf, on=not free)
+
+
+@app.command(epilog="Example:  zhanggui sim reboot scale-S1-a")
+def reboot(
+    device: Annotated[str, typer.Argument(help="Device id of a scale.")], control: Control = DEFAULT_CONTROL
+) -> None:
+    """Cut a device's power for a moment: a scale then zeroes itself with all that lies on it."""
+    _send(control, "reboot", device=device)
+
+
 @app.command(epilog="Example:  zhanggui sim status")
 def status(control: Control = DEFAULT_CONTROL) -> None:
     """Doors, shelves and faults as they truly are."""

@@ -41,6 +41,7 @@ class DemoOptions:
     minutes: float
     report: Path | None
     chaos: bool
+    broker: str
     camera: bool
 
 
@@ -94,14 +95,15 @@ async def _play(options: DemoOptions, console: Console) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    broker_port = _free_port()
+    broker_port = 0 if options.broker else _free_port()
+    broker_url = options.broker or f"mqtt://{LOOPBACK}:{broker_port}"
     cloud_port = _free_port() if options.headless else options.port
     store_port = _free_port() if options.headless else options.store_port
     from edge.sessions import hash_pin
 
     demo = make(
         options.data,
-        broker_url=f"mqtt://{LOOPBACK}:{broker_port}",
+        broker_url=broker_url,
         camera=options.camera,
         pin_hashes={staff: hash_pin(pin) for staff, pin in DEMO_PINS.items()},
     )
@@ -114,7 +116,7 @@ async def _play(options: DemoOptions, console: Console) -> int:
     )
     story = _Story(options, console, demo, clock, children, stop)
     try:
-        await story.start(broker_port, cloud_port, store_port)
+        await story.start(broker_url, broker_port, cloud_port, store_port)
         return await (story.headless() if options.headless else story.open_house(cloud_port, store_port))
     finally:
         await children.stop()
@@ -136,8 +138,11 @@ class _Story:
     stop: asyncio.Event
     cloud_port: int = 0
 
-    async def start(self, broker_port: int, cloud_port: int, store_port: int) -> None:
-        """Bring everything up in the order in which it is needed; first the truth, last the people."""
+    async def start(self, broker_url: str, broker_port: int, cloud_port: int, store_port: int) -> None:
+        """Bring everything up in the order in which it is needed; first the truth, last the people.
+
+        Without a `broker_port` the broker is somebody else's.
+        """
         began_s = time.monotonic()
         self.cloud_port = cloud_port
         children, demo, options = self.children, self.demo, self.options
@@ -146,12 +151,14 @@ class _Story:
         if options.headless:
             sim += ["--minutes", str(options.minutes), "--pins", str(demo.pins_csv), "--done", str(demo.story_done)]
         with self.console.status("starting the broker and the hardware …"):
-            children.start("broker", ["zhanggui.broker", "--port", str(broker_port)])
+            if broker_port:
+                children.start("broker", ["zhanggui.broker", "--port", str(broker_port)])
             children.start("sim", sim)
-            await self._until("the broker", lambda: _taken(broker_port))
+            if broker_port:
+                await self._until("the broker", lambda: _taken(broker_port))
             await self._until("the hardware", demo.control_socket.exists)
         with self.console.status("starting the cloud …"):
-            children.start("bridge", self._cloud_command(broker_port))
+            children.start("bridge", self._cloud_command(broker_url))
             await self._until_http(f"http://{LOOPBACK}:{cloud_port}/healthz", "the cloud")
         with self.console.status("starting the store …"):
             children.start("agent", ["zhanggui", "edge", "run", str(demo.store_toml)])
@@ -161,9 +168,9 @@ class _Story:
             await self._until_http(f"http://{LOOPBACK}:{store_port}/", "the store's pages")
         self.console.print(f"started in {time.monotonic() - began_s:.1f} s")
 
-    def _cloud_command(self, broker_port: int) -> list[str]:
+    def _cloud_command(self, broker_url: str) -> list[str]:
         command = ["zhanggui", "cloud", "run", "--database", str(self.demo.cloud_db), "--port", str(self.cloud_port)]
-        return [*command, "--mqtt", f"mqtt://{LOOPBACK}:{broker_port}", "--members", str(self.demo.members_csv)]
+        return [*command, "--mqtt", broker_url, "--members", str(self.demo.members_csv)]
 
     async def _until(self, what: str, ready: object) -> None:
         assert callable(ready)
