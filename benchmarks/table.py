@@ -1,14 +1,18 @@
-"""One way to print figures."""
+"""One way to print figures: a table for people, JSON for machines, and always where they were seen."""
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
+
+PIPE_COLUMNS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +27,34 @@ class Figure:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` (0..1) of all lie; nearest rank."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The smallest value that `share` (0..1) of all do not exceed: nearest rank. Raises ValueError without values."""
+    if not values:
+        raise ValueError("no values")
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def machine() -> str:
+    """Where this runs, and how busy it is: the load of the last minute tells how far to trust an absolute figure."""
+    cores = os.cpu_count() or 1
+    return f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
 
 
 def show(title: str, figures: Sequence[Figure], *, as_json: bool) -> None:
     """Print all figures as a table, or as JSON."""
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
     if as_json:
-        rows = [{k: getattr(f, k) for k in ("what", "value", "unit", "ratio", "against")} for f in figures]
-        print(json.dumps({"title": title, "machine": machine, "figures": rows}, indent=1))
+        print(json.dumps({"title": title, "machine": machine(), "figures": [asdict(f) for f in figures]}, indent=1))
         return
-    table = Table("what", "value", "unit", "ratio", "against", title=f"{title} ({machine})")
+    table = Table(title=f"{title} ({machine()})")
+    for name, right in (("what", False), ("value", True), ("unit", False), ("ratio", True), ("against", False)):
+        table.add_column(name, justify="right" if right else "left")
     for f in figures:
-        ratio = "" if f.ratio is None else f"{f.ratio:.2f}"
-        table.add_row(f.what, f"{f.value:,.2f}", f.unit, ratio, f.against)
-    Console().print(table)
+        table.add_row(f.what, _number(f.value), f.unit, "" if f.ratio is None else f"{f.ratio:.2f}", f.against)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_COLUMNS)
+    console.print(table)
+
+
+def _number(value: float) -> str:
+    """Three figures that mean something, and no more."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
