@@ -44,7 +44,10 @@ DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the 
 CARD_EVERY_S = 0.5
 PING_EACH = 10  # looks without a session between two questions whether the reader lives
 ALIVE_EVERY_S = 1.0
-NO_DROPS = frozenset({"opened", "connected", "starts"})  # counted, but nothing was lost by them
+WORK_DONE = frozenset(  # counted too, but nothing was lost by it
+    {"opened", "connected", "starts", "requests", "replies"}
+    | {f"{lane}_{what}" for lane in LANES for what in ("hellos", "batches", "events")}
+)
 SAME_CODE_S = 10.0  # a code held before a camera is one code
 
 log = logging.getLogger("zhanggui.edge")
@@ -424,4 +427,4 @@ class Agent:
             total.update({f"camera.{camera}.{k}": n for k, n in service.counters.items()})
         for task in self.supervisor.tasks.values():
             total.update({f"crash.{task.name}": task.crashes})
-        return {name: n for name, n in total.items() if name.rsplit(".", 1)[-1] not in NO_DROPS}
+        return {name: n for name, n in total.items() if name.rsplit(".", 1)[-1] not in WORK_DONE}
