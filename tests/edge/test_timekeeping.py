@@ -35,7 +35,7 @@ class Box:
     ("quality", "known"),
     [
         ("synced", True),
-        ("estimated", True),
+        ("estimated", False),  # known to be wrong, by so much: the rules would read it as it stands
         ("unknown", False),
     ],
 )
@@ -108,3 +108,64 @@ async def test_a_mark_that_was_not_durable_binds_nobody() -> None:
     box.ledger.full = True
     await ahead.note()
     assert box.start(NOON)[0].known()
+
+
+class SetClock(ManualClock):
+    """A box whose calendar can be set while it runs; the monotonic clock never hears of it."""
+
+    set_by = timedelta()
+
+    def wall(self) -> datetime:
+        return super().wall() + self.set_by
+
+
+@pytest.mark.parametrize(
+    ("set_by_s", "known"),
+    [
+        (SLACK_S, True),
+        (-SLACK_S, True),
+        (SLACK_S + 1, False),
+        (8 * 3600.0, False),  # closing time made into opening time, while there is no line to the cloud
+        (365 * 86400.0, False),  # a child of 17 made 18
+        (-SLACK_S - 1, False),
+    ],
+)
+async def test_a_calendar_that_is_set_while_no_cloud_can_tell_is_not_known_until_it_is_set_back(
+    set_by_s: float, known: bool
+) -> None:
+    box = Box()
+    clock = SetClock(NOON)
+    time = Timekeeping(ledger=box.ledger, clock=clock, quality=lambda: box.quality)
+    assert time.known()
+    clock.set_by = timedelta(seconds=set_by_s)
+    assert time.known() is known
+    clock.step(2.0)
+    await time.note()
+    assert (box.mark is not None) is known  # a wrong moment must not bind the box for a year
+    clock.set_by = timedelta()
+    assert time.known()
+
+
+def test_the_cloud_s_word_makes_a_calendar_that_was_set_known_again() -> None:
+    box = Box()
+    clock = SetClock(NOON)
+    time = Timekeeping(ledger=box.ledger, clock=clock, quality=lambda: box.quality)
+    assert time.known()
+    clock.set_by = timedelta(hours=1)
+    box.quality = "estimated"
+    assert not time.known()
+    box.quality = "synced"  # the cloud's clock says the same now
+    assert time.known()
+
+
+async def test_a_calendar_that_drifts_stays_known() -> None:
+    """A crystal loses a second an hour for a day: no step of it is more than a little."""
+    box = Box()
+    clock = SetClock(NOON)
+    time = Timekeeping(ledger=box.ledger, clock=clock, quality=lambda: box.quality)
+    for _ in range(24):
+        clock.step(3600.0)
+        clock.set_by += timedelta(seconds=1)
+        assert time.known()
+        await time.note()
+    assert time.known()
