@@ -56,6 +56,7 @@ class Telemetry:
         self._weights: dict[str, float] = {}
         self._doors: dict[str, bool] = {}
         self.counters: Counter[str] = Counter()
+        self._flushing = asyncio.Lock()  # the drain at a stop flushes beside `run`: nothing may be told twice
 
     def tell(self, data: EventData, device: str = "agent") -> None:
         """Note one fact; it is committed within a second."""
@@ -109,16 +110,17 @@ class Telemetry:
 
     async def flush(self) -> None:
         """Commit what is queued; on a full disk it stays queued, up to the cap."""
-        while self._queue:
-            chunk = [self._queue[n] for n in range(min(len(self._queue), 200))]
-            try:
-                await self._ledger.commit(Transaction(records=chunk))
-            except LedgerFullError:
-                self.counters["telemetry.not_written"] += 1
-                return
-            for _ in chunk:
-                self._queue.popleft()
-            await asyncio.sleep(0)
+        async with self._flushing:
+            while self._queue:
+                chunk = [self._queue[n] for n in range(min(len(self._queue), 200))]
+                try:
+                    await self._ledger.commit(Transaction(records=chunk))
+                except LedgerFullError:
+                    self.counters["telemetry.not_written"] += 1
+                    return
+                for _ in chunk:
+                    self._queue.popleft()
+                await asyncio.sleep(0)
 
     def _tell_bus_errors(self) -> None:
         for (bus, protocol, kind), count in self._bus_errors.items():

@@ -60,6 +60,23 @@ async def test_facts_wait_out_a_full_disk(sink: Telemetry, book: Book):
     assert book.said == [PeopleOccupancy(value=1)]
 
 
+async def test_two_flushes_at_once_tell_everything_once(sink: Telemetry, book: Book, monkeypatch: pytest.MonkeyPatch):
+    """The drain of a stop meets the flush of every second."""
+    import asyncio
+
+    real = book.commit
+
+    async def slow(transaction: Transaction) -> None:
+        await asyncio.sleep(0)
+        await real(transaction)
+
+    monkeypatch.setattr(book, "commit", slow)
+    for n in range(3):
+        sink.tell(PeopleOccupancy(value=n))
+    await asyncio.gather(sink.flush(), sink.flush())
+    assert book.said == [PeopleOccupancy(value=n) for n in range(3)]
+
+
 async def test_the_queue_is_bounded_and_counts_what_does_not_fit(sink: Telemetry, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(telemetry, "QUEUE_MAX", 3)
     for n in range(5):
