@@ -42,7 +42,6 @@ from edge.vision.messages import Interval
 AGENT_VERSION = "0.1.0"
 DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the cloud
 CARD_EVERY_S = 0.5
-PING_EACH = 10  # looks without a session between two questions whether the reader lives
 ALIVE_EVERY_S = 1.0
 WORK_DONE = frozenset(  # counted too, but nothing was lost by it
     {"opened", "connected", "starts", "requests", "replies"}
@@ -299,32 +298,29 @@ class Agent:
         return Begun(ok=result.ok, session=result.session if result.ok else "", reason=result.reason)
 
     async def _cards(self, watched: WatchedReader) -> None:
-        """A card is read only while a session of the cabinet waits for a proof of age; once for each laying down."""
-        runner = self.runners[watched.config.cabinet]
-        judged = ""  # the session whose card on the reader has been judged
-        rests = 0
+        """A card is read only while a session of the cabinet waits for a proof of age; once for each laying down.
+
+        One that lay there before the session began, or was judged, proves nothing until it is lifted: a card that was
+        left behind is not the next buyer's (T03). Between sessions nothing is asked but whether one lies there.
+        """
+        runner, reader = self.runners[watched.config.cabinet], watched.reader
+        lies = True  # a card that must be lifted first; true until the reader has said otherwise
         while True:
             await asyncio.sleep(CARD_EVERY_S)
             session = runner.snapshot().session
             wanted = session.session if session is not None and "age" in session.needs else ""
-            rests = 0 if wanted else (rests + 1) % PING_EACH
-            if not wanted and rests != 1:
-                judged = ""
-                continue
             reading = None
             try:
-                if wanted:
-                    reading = await watched.reader.read()
+                if wanted and not lies:
+                    reading = await reader.read()
+                    lies = reading is not None
                 else:
-                    await watched.reader.ping()
+                    lies = await reader.present()
             except DeviceError as error:
                 watched.health.failed(str(error))
                 continue
             watched.health.ok()
-            if reading is None:
-                judged = ""
-            elif wanted and judged != wanted:
-                judged = wanted
+            if reading is not None:
                 await runner.age_proof(wanted, reading, "id_card")
 
     # -------------------------------------------------------------- cameras

@@ -56,11 +56,11 @@ class IdCardReader:
         finally:
             decoder.wipe()
 
-    async def ping(self) -> None:
-        """Ask the module how it is; touches no card. Raises UnavailableError when it does not answer or is broken."""
+    async def present(self) -> bool:
+        """Whether a card lies on the reader; nothing of it is read. Raises UnavailableError."""
         decoder = AnswerDecoder(self._bus.fault)
         try:
-            self._is(codec.OK, await self._ask(Command.SAM_STATUS, decoder, REPLY_TIMEOUT_S))
+            return self._is(codec.CARD_FOUND, await self._ask(Command.FIND, decoder, REPLY_TIMEOUT_S))
         finally:
             decoder.wipe()
 

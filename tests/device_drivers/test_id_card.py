@@ -100,8 +100,6 @@ class CardTwin(Twin):
             if "find" in self.statuses:
                 return self.refusal("find")
             return raw(NONE) if self.text is None else raw(FOUND)
-        if data == raw("AA AA AA 96 69 00 03 11 FF ED"):
-            return self.refusal("status") if "status" in self.statuses else framed(b"\x00\x00\x90")
         if data == raw("AA AA AA 96 69 00 03 20 02 21"):
             return self.refusal("select") if "select" in self.statuses else raw(SELECTED)
         if data == raw("AA AA AA 96 69 00 03 30 01 32"):
@@ -394,17 +392,23 @@ def test_a_broken_reader_is_unavailable(statuses, sentence):
     scenario()
 
 
-@pytest.mark.parametrize(("statuses", "well"), [({}, True), ({"status": 0x60}, False)])
-def test_a_ping_asks_the_module_and_no_card(statuses, well):
+@pytest.mark.parametrize(("card", "lies"), [(None, False), (ADULT, True)])
+def test_whether_a_card_lies_there_is_asked_without_reading_it(card, lies):
     @in_virtual_time
     async def scenario() -> None:
-        wire = Wire(CardTwin(None, statuses=statuses))
+        wire = Wire(CardTwin(text_of_card(card) if card else None, statuses={"select": 0x60, "read": 0x60}))
         async with bus_on(wire) as bus:
-            if well:
-                await reader_on(bus).ping()
-            else:
-                with pytest.raises(UnavailableError, match="self-test failed"):
-                    await reader_on(bus).ping()
+            assert await reader_on(bus).present() is lies
+
+    scenario()
+
+
+def test_a_broken_reader_cannot_say_whether_a_card_lies_there():
+    @in_virtual_time
+    async def scenario() -> None:
+        async with bus_on(Wire(CardTwin(None, statuses={"find": 0x60}))) as bus:
+            with pytest.raises(UnavailableError, match="self-test failed"):
+                await reader_on(bus).present()
 
     scenario()
 
