@@ -48,6 +48,7 @@ class StaffDesk:
         self._waiting: deque[EventData] = deque(maxlen=MAX_WAITING)
         self._listeners: list[Callable[[], None]] = []
         self._checking = asyncio.Semaphore(1)  # a hash costs a core; one at a time
+        self._flushing = asyncio.Lock()  # a sign-out flushes beside `run`: nothing may be told twice
         self._queued = 0
         self.dropped_events = self.dropped_checks = 0
 
@@ -170,11 +171,12 @@ class StaffDesk:
 
     async def _flush(self) -> None:
         """What has happened is appended as soon as the ledger takes it."""
-        while self._waiting:
-            event = self._waiting[0]
-            try:
-                await self._ledger.commit(Transaction(records=(Record(event, "desk"),)))
-            except LedgerFullError:
-                return
-            if self._waiting and self._waiting[0] is event:
-                self._waiting.popleft()
+        async with self._flushing:
+            while self._waiting:
+                event = self._waiting[0]
+                try:
+                    await self._ledger.commit(Transaction(records=(Record(event, "desk"),)))
+                except LedgerFullError:
+                    return
+                if self._waiting and self._waiting[0] is event:  # a full queue may have dropped it meanwhile
+                    self._waiting.popleft()

@@ -131,6 +131,15 @@ async def test_a_full_ledger_lets_nobody_in_and_everybody_out():
     assert isinstance(ledger.events[-1], StaffSignedOut)
 
 
+async def test_two_who_leave_at_the_same_moment_are_written_once_each():
+    ledger, clock = FakeLedger(), ManualClock()
+    crew = desk(ledger, clock)
+    for person in ("anna", "ben"):
+        assert await crew.sign_in(person, PIN, "counter") == ""
+    await asyncio.gather(crew.sign_out("anna", "counter"), crew.sign_out("ben", "counter"), crew.lapse())
+    assert [e.staff_id for e in ledger.events if isinstance(e, StaffSignedOut)] == ["anna", "ben"]
+
+
 async def test_the_desk_watches_by_itself():
     ledger, clock = FakeLedger(), ManualClock()
     people = desk(ledger, clock)
