@@ -160,6 +160,8 @@ class CabinetRunner:
     async def run(self) -> None:
         """Recover, then serve until cancelled. A ledger that is full at start is waited for."""
         self._ready, self._unlock, self._reply = False, None, None
+        with suppress(LedgerFullError):  # commits are made in order: one of a run that fell may still be on its way
+            await self._ledger.commit(Transaction())
         self._memory = Memory(durable=load(self._ledger.state, belongs_to(self._spec)))
         try:
             async with asyncio.TaskGroup() as group:

@@ -20,9 +20,10 @@ from contracts.event_types import (
     PaymentCaptured,
 )
 from device_drivers.capabilities import AdultReading
+from edge.ports import Transaction
 from edge.sessions.core.records import Quota
 from tests.edge_sessions.build import line, policy
-from tests.edge_sessions.fakes import PIN, Shop
+from tests.edge_sessions.fakes import PIN, FakeLedger, Shop
 
 ADULT = AdultReading(adult=True, doc_valid=True, person_day_key="ab" * 16)
 
@@ -499,3 +500,41 @@ async def test_a_person_has_one_quota_in_all_cabinets():
             "s0": msgspec.json.encode(Quota(cabinet="other", person="x", day="2026-03-02", units=3))
         }
         assert (await shop.runner.declare(asked.session, (line(),))).ok
+
+
+class SlowLedger(FakeLedger):
+    """Commits in order, whoever waits for them, as the real one does; while `held`, none is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turn, self.free = asyncio.Lock(), asyncio.Event()
+        self.free.set()
+
+    async def commit(self, transaction: Transaction) -> None:
+        await asyncio.shield(asyncio.ensure_future(self._write(transaction)))
+
+    async def _write(self, transaction: Transaction) -> None:
+        async with self._turn:
+            await self.free.wait()
+            await super().commit(transaction)
+
+
+async def test_a_runner_that_falls_in_the_middle_of_a_commit_takes_up_what_it_held():
+    """The supervisor starts it again at once, while another program still locks the disk."""
+    shop = Shop()
+    shop.ledger = SlowLedger()
+    async with shop.boot():
+        shop.ledger.free.clear()
+        asking = asyncio.create_task(shop.runner.request("self_service", "k1", ""))
+        await shop.until(shop.ledger._turn.locked)
+        fallen = next(t for t in asyncio.all_tasks() if t.get_name() == "runner")
+        fallen.cancel()
+        await asyncio.wait({fallen})
+        assert not (await asking).ok
+        again = asyncio.create_task(shop.runner.run())
+        await shop.clock.sleep(1.0)
+        shop.ledger.free.set()
+        await shop.ended("cancelled")
+        assert shop.ledger.last(CabinetSessionEnded).reason == "restart"
+        again.cancel()
+        await asyncio.wait({again})
