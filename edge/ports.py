@@ -35,7 +35,7 @@ class Transaction:
 
 
 class LedgerPort(Protocol):
-    """The durable ledger, as sessions see it. Commits are made in the order of the calls, also when a caller has gone."""
+    """The durable ledger, as sessions see it. It commits in the order of the calls, also for callers who have gone."""
 
     async def commit(self, transaction: Transaction) -> None:
         """Return after the fsync that holds the transaction; raise LedgerFullError if it could not be made durable."""
