@@ -17,7 +17,7 @@ PIPE_COLUMNS = 150
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row: what, how much, of what unit, and against what."""
+    """One row: what, how much, of what unit; `ratio` is the value over that of `against`."""
 
     what: str
     value: float
@@ -44,14 +44,15 @@ def show(title: str, figures: Sequence[Figure], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"title": title, "machine": machine(), "figures": [asdict(f) for f in figures]}, indent=1))
         return
-    table = Table(title=f"{title} ({machine()})")
+    table = Table()
     for name, right in (("what", False), ("value", True), ("unit", False), ("ratio", True), ("against", False)):
         table.add_column(name, justify="right" if right else "left")
     for f in figures:
         table.add_row(f.what, _number(f.value), f.unit, "" if f.ratio is None else f"{f.ratio:.2f}", f.against)
-    console = Console()
+    console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(width=PIPE_COLUMNS)
+        console = Console(width=PIPE_COLUMNS, highlight=False)
+    console.print(f"{title} ({machine()})", markup=False)
     console.print(table)
 
 
