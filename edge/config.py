@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from contracts.ids import ID_PATTERN
 from contracts.planogram import (
@@ -22,6 +22,9 @@ from contracts.planogram import (
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 MAX_FILE_BYTES = 1 << 20
+MAX_BAUD = 4_000_000
+DEFAULT_BAUD = "9600"
+_HOLD_SECRETS = frozenset({"cloud", "staff"})  # sections whose values are never repeated: a password, a PIN
 
 
 class ConfigError(Exception):
@@ -31,7 +34,7 @@ class ConfigError(Exception):
 class Section(BaseModel):
     """Base of all sections: unknown keys are refused, values do not change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CloudConfig(Section):
@@ -45,6 +48,17 @@ class BusConfig(Section):
     url: str = Field(description="serial:///dev/ttyUSB0?baud=9600")
     protocol: Literal["lock_8a", "modbus_rtu", "scanner", "id_card"]
 
+    @field_validator("url")
+    @classmethod
+    def _names_a_port(cls, url: str) -> str:
+        parts = urlsplit(url)
+        baud = parse_qs(parts.query).get("baud", [DEFAULT_BAUD])[0]
+        if parts.scheme != "serial" or parts.netloc or not parts.path.startswith("/"):
+            raise ValueError("not a serial port of this machine; write serial:///dev/ttyUSB0?baud=9600")
+        if not (baud.isascii() and baud.isdecimal() and len(baud) < 8 and 0 < int(baud) <= MAX_BAUD):
+            raise ValueError(f"baud is not a number of 1 to {MAX_BAUD}; write serial:///dev/ttyUSB0?baud=9600")
+        return url
+
     @property
     def port(self) -> str:
         """Path of the serial port."""
@@ -53,7 +67,7 @@ class BusConfig(Section):
     @property
     def baud(self) -> int:
         """Bits a second; 9600 unless the URL says otherwise."""
-        return int(parse_qs(urlsplit(self.url).query).get("baud", ["9600"])[0])
+        return int(parse_qs(urlsplit(self.url).query).get("baud", [DEFAULT_BAUD])[0])
 
 
 class LockBoardConfig(Section):
@@ -251,6 +265,10 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
         if name in seen:
             yield f"{key}.id", f"{name!r} names {seen[name]} already; give one of them another id"
         seen[name] = key
+    # One product described twice could be tobacco here and a snack there (T11); one person twice, two PINs.
+    for kind, ids in (("product", [p.sku for p in config.product]), ("staff", [p.id for p in config.staff])):
+        for name in sorted({name for name in ids if ids.count(name) > 1}):
+            yield f"{kind}.{name}", f"is described {ids.count(name)} times; keep one"
     addresses: dict[tuple[str, int], str] = {}
     protocol_of = {"lock_board": "lock_8a", "scale": "modbus_rtu", "scanner": "scanner", "id_card": "id_card"}
     for device in config.device:
@@ -310,6 +328,9 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
                     f"{scales[shelf.scale]!r} stands on {shelf.scale!r} already; a shelf needs its own scale",
                 )
             scales[shelf.scale] = shelf.id
+            on_shelf = [stock.sku for stock in shelf.stock]
+            for sku in sorted({sku for sku in on_shelf if on_shelf.count(sku) > 1}):
+                yield f"{where}.shelf.{shelf.id}.stock.{sku}", "stands there twice; add up its units in one entry"
             for stock in shelf.stock:
                 product = products.get(stock.sku)
                 if product is None:
@@ -375,4 +396,5 @@ def _fix(error: object) -> str:
         return "unknown key; remove it or mend its spelling"
     if error["type"] == "missing":
         return "is missing; add it"
-    return f"{error['msg']} (is {error.get('input')!r})"
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return said if error["loc"][0] in _HOLD_SECRETS else f"{said} (is {error.get('input')!r})"

@@ -56,7 +56,23 @@ WRONG = [
     pytest.param('id = "S1-b"', 'id = "S1-a"', ["shelf", "already"], id="one shelf twice"),
     pytest.param('cabinet = "S1"', 'cabinet = "S9"', ["scanner-S1.cabinet", "S9"], id="a scanner of no cabinet"),
     pytest.param("fps = 5.0", "fps = 5.0\nread_codes_every = 5", ["entrance.codes_cabinet"], id="codes for no cabinet"),
+    pytest.param(
+        "[[staff]]",
+        '[[product]]\nsku = "690101"\nname_zh = "x"\nname_en = "x"\nprice_fen = 1\nunit_weight_g = 1.0\n'
+        'category = "snack"\n\n[[staff]]',
+        ["product.690101", "2 times"],
+        id="tobacco that is also a snack",
+    ),
+    pytest.param('id = "bo"', 'id = "amy"', ["staff.amy", "2 times"], id="one person with two PINs"),
+    pytest.param(
+        'sku = "690002", units', 'sku = "690001", units', ["690001", "twice"], id="a product twice on a shelf"
+    ),
+    pytest.param("serial:///", "tcp://10.0.0.1:4001/", ["bus.0.url", "serial:///"], id="a lock behind a network"),
+    pytest.param("serial:///", "serial://", ["bus.0.url", "serial:///"], id="a port that is no path"),
+    pytest.param("?baud=9600", "?baud=fast", ["bus.0.url", "baud"], id="a speed that is no number"),
+    pytest.param("?baud=9600", "?baud=0", ["bus.0.url", "baud"], id="no speed at all"),
     pytest.param("[cloud]", "[cloud", ["not TOML"], id="not TOML at all"),
+    pytest.param("unit_weight_g = 62.5", "unit_weight_g = inf", ["unit_weight_g", "finite"], id="no end of weight"),
     pytest.param("price_fen = 650", "price_fen = 0", ["price_fen"], id="a price of nothing"),
     pytest.param(
         'feedback_polarity = "locked_short"', "", ["feedback_polarity", "missing"], id="a polarity nobody said"
@@ -102,3 +118,21 @@ def test_all_problems_are_told_at_once(good: Path):
     with pytest.raises(ConfigError) as refusal:
         load_store(good)
     assert len(str(refusal.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('pin_hash = "hash"', "pin_hash = 2468"),  # the PIN itself where its hash belongs
+        ('url = "mqtt://127.0.0.1:1"', 'url = ["mqtt://shop:2468@127.0.0.1:1"]'),
+        ('[cloud]\nurl = "mqtt://127.0.0.1:1"', 'cloud = "mqtt://shop:2468@127.0.0.1:1"'),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(good: Path, old: str, new: str):
+    text = good.read_text()
+    assert old in text
+    moved = f"{new}\n{text.replace(old, '', 1)}" if new.startswith("cloud") else text.replace(old, new, 1)
+    good.write_text(moved)
+    with pytest.raises(ConfigError, match="Input should be") as refused:
+        load_store(good)
+    assert "2468" not in str(refused.value)
