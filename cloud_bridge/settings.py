@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -11,7 +11,7 @@ class Settings:
     """`members_file` is imported at every start into `members_tenant`. Without `pages` only the API is served."""
 
     database: Path
-    mqtt_url: str
+    mqtt_url: str = field(repr=False)  # may hold a password
     host: str = "127.0.0.1"
     port: int = 8300
     members_file: Path | None = None

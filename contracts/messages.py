@@ -20,6 +20,7 @@ MAX_MESSAGE_BYTES = MAX_DECLARED_BYTES
 COMPRESS_ABOVE_BYTES = 1024
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 CONTENT_ENCODING = "content-encoding"
+MAX_OFFERS = 32  # what is offered becomes one event: it must fit
 
 # `$` of Python alone would let a line break at the end pass.
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
@@ -135,8 +136,8 @@ class RecogniseAnswer(Message, frozen=True, kw_only=True):
     member_ref: Annotated[str, Meta(max_length=64)]
     name: Annotated[str, Meta(max_length=64)]
     points: int
-    offers: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
-    reason_codes: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
+    offers: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MAX_OFFERS)] = ()
+    reason_codes: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MAX_OFFERS)] = ()
 
 
 class Response(Message, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ class Section(BaseModel):
 
 
 class CloudConfig(Section):
-    url: str = Field(description="mqtt://host:port or mqtts://host:port of the broker")
+    url: str = Field(repr=False, description="mqtt://host:port or mqtts://host:port of the broker")
 
 
 class BusConfig(Section):
@@ -171,7 +171,7 @@ class CabinetConfig(Section):
 class StaffConfig(Section):
     id: Id
     name: str = Field(max_length=32)
-    pin_hash: str = Field(description="from `zhanggui edge hash-pin`")
+    pin_hash: str = Field(repr=False, description="from `zhanggui edge hash-pin`")
     manager: bool = False
     adult_verified: bool = Field(default=False, description="a document that proves 18 years was seen")
 

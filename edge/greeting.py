@@ -42,7 +42,7 @@ Start = Callable[[str, str, str], Awaitable[Begun]]  # cabinet, compartment ("" 
 class Greeting:
     """Turns codes into sessions and sessions into greetings. Keeps a member's card only while their session lives."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     start: Start
     cloud: Cloud
     tell: Callable[[EventData, str], None]

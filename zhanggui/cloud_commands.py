@@ -10,6 +10,8 @@ import typer
 from contracts.clock import clock_from_env
 from zhanggui.errors import UserError
 
+MQTT_ENV = "ZHANGGUI_MQTT"  # every user of a machine may read the arguments of its processes
+
 app = typer.Typer(no_args_is_help=True)
 members_app = typer.Typer(no_args_is_help=True)
 app.add_typer(members_app, name="members", help="Members of the tenant.")
@@ -18,7 +20,12 @@ app.add_typer(members_app, name="members", help="Members of the tenant.")
 @app.command(epilog="Example:  zhanggui cloud run --database cloud.db --mqtt mqtt://127.0.0.1:1883 --port 8300")
 def run(
     database: Annotated[Path, typer.Option(help="SQLite file; made when missing.")] = Path("var/cloud.db"),
-    mqtt: Annotated[str, typer.Option(help="Broker, mqtt:// or mqtts://.")] = "mqtt://127.0.0.1:1883",
+    mqtt: Annotated[
+        str,
+        typer.Option(
+            envvar=MQTT_ENV, help="Broker, mqtt:// or mqtts://; one with a password belongs into the variable."
+        ),
+    ] = "mqtt://127.0.0.1:1883",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of API and pages.")] = 8300,
     members: Annotated[Path | None, typer.Option(help="CSV of members to import at start.")] = None,

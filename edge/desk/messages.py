@@ -146,6 +146,10 @@ class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     accept: bool = False
     target: Short = ""
 
+    def __repr__(self) -> str:
+        """What was asked, of what: never a PIN or a member's code."""
+        return f"Ask(id={self.id!r}, action={self.action!r}, cabinet={self.cabinet!r}, session={self.session!r})"
+
 
 class Reply(Part, frozen=True, kw_only=True, tag="reply"):
     """The agent's word on one `Ask`; `reason` is a word that the pages translate."""

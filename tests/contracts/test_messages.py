@@ -297,3 +297,14 @@ def test_a_new_stream_has_a_name_of_its_own() -> None:
     assert len(names) == 100
     for name in names:
         assert decode_message(encode_message(Ack(stream=name, nonce="n"))[0], Ack).stream == name
+
+
+@pytest.mark.parametrize(("count", "fine"), [(32, True), (33, False)])
+@pytest.mark.parametrize("field", ["offers", "reason_codes"])
+def test_what_is_offered_fits_into_one_event(field: str, count: int, fine: bool) -> None:
+    payload = msgspec.json.encode({"member_ref": "m", "name": "n", "points": 0, field: ["x" * 64] * count})
+    if fine:
+        assert len(getattr(decode_message(payload, RecogniseAnswer), field)) == count
+    else:
+        with pytest.raises(BadMessageError):
+            decode_message(payload, RecogniseAnswer)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from contracts.clock import ScaledClock
+from zhanggui.cloud_commands import MQTT_ENV
 from zhanggui.demo import verdict
 from zhanggui.demo.children import Children
 from zhanggui.demo.pace import Pace
@@ -112,11 +113,15 @@ async def _play(options: DemoOptions, console: Console) -> int:
     clock = ScaledClock.create(demo.clock_file, speed=options.speed, start=datetime.now(UTC))
     children = Children(
         demo.folder,
-        {"ZHANGGUI_CLOCK": str(demo.clock_file.resolve()), "ZHANGGUI_CAMERA_TRUTH": str(demo.folder / "camera.jsonl")},
+        {
+            "ZHANGGUI_CLOCK": str(demo.clock_file.resolve()),
+            "ZHANGGUI_CAMERA_TRUTH": str(demo.folder / "camera.jsonl"),
+            MQTT_ENV: broker_url,  # it may hold a password, so no argument names it
+        },
     )
     story = _Story(options, console, demo, clock, children, stop)
     try:
-        await story.start(broker_url, broker_port, cloud_port, store_port)
+        await story.start(broker_port, cloud_port, store_port)
         return await (story.headless() if options.headless else story.open_house(cloud_port, store_port))
     finally:
         await children.stop()
@@ -138,7 +143,7 @@ class _Story:
     stop: asyncio.Event
     cloud_port: int = 0
 
-    async def start(self, broker_url: str, broker_port: int, cloud_port: int, store_port: int) -> None:
+    async def start(self, broker_port: int, cloud_port: int, store_port: int) -> None:
         """Bring everything up in the order in which it is needed; first the truth, last the people.
 
         Without a `broker_port` the broker is somebody else's.
@@ -158,7 +163,7 @@ class _Story:
                 await self._until("the broker", lambda: _taken(broker_port))
             await self._until("the hardware", demo.control_socket.exists)
         with self.console.status("starting the cloud …"):
-            children.start("bridge", self._cloud_command(broker_url))
+            children.start("bridge", self._cloud_command())
             await self._until_http(f"http://{LOOPBACK}:{cloud_port}/healthz", "the cloud")
         with self.console.status("starting the store …"):
             children.start("agent", ["zhanggui", "edge", "run", str(demo.store_toml)])
@@ -168,9 +173,9 @@ class _Story:
             await self._until_http(f"http://{LOOPBACK}:{store_port}/", "the store's pages")
         self.console.print(f"started in {time.monotonic() - began_s:.1f} s")
 
-    def _cloud_command(self, broker_url: str) -> list[str]:
+    def _cloud_command(self) -> list[str]:
         command = ["zhanggui", "cloud", "run", "--database", str(self.demo.cloud_db), "--port", str(self.cloud_port)]
-        return [*command, "--mqtt", broker_url, "--members", str(self.demo.members_csv)]
+        return [*command, "--members", str(self.demo.members_csv)]
 
     async def _until(self, what: str, ready: object) -> None:
         assert callable(ready)
