@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from contracts.clock import clock_from_env
+from contracts.ids import BadIdError, check_id
 from zhanggui.errors import UserError
 
 MQTT_ENV = "ZHANGGUI_MQTT"  # every user of a machine may read the arguments of its processes
@@ -35,6 +36,7 @@ def run(
     from cloud_bridge.app import Settings
     from cloud_bridge.run import CloudError, serve
 
+    _check_tenant(tenant)
     settings = Settings(
         database=database, mqtt_url=mqtt, host=host, port=port, members_file=members, members_tenant=tenant
     )
@@ -52,9 +54,19 @@ def import_(
 ) -> None:
     """Import members; a bad line is refused with its number and reason, and nothing of the file is taken."""
     from cloud_bridge.members import MembersFileError, import_members
+    from cloud_bridge.run import CloudError, check_database
 
+    _check_tenant(tenant)
     try:
+        check_database(database)
         count = import_members(database, members, tenant=tenant)
-    except MembersFileError as error:
+    except (MembersFileError, CloudError) as error:
         raise UserError(str(error)) from error
     typer.echo(f"{count} members of {tenant} imported into {database}")
+
+
+def _check_tenant(tenant: str) -> None:
+    try:
+        check_id(tenant, "tenant")
+    except BadIdError as error:
+        raise UserError(str(error)) from error
