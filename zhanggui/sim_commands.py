@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -50,8 +52,13 @@ def run(
         config = load_store(store)
     except ConfigError as error:
         raise UserError(str(error)) from error
-    asyncio.run(
-        run_store(
+
+    async def until_told() -> None:
+        """SIGTERM pulls all plugs: no link may be left that leads to a stranger's terminal."""
+        running = asyncio.current_task()
+        assert running is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+        await run_store(
             config,
             clock=clock_from_env(),
             seed=seed,
@@ -63,7 +70,9 @@ def run(
             pins=dict(read_codes(pins)) if pins else None,
             on_quiet=done.touch if done else None,
         )
-    )
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(until_told())
 
 
 def _send(control: Path, command: str, **fields: str | float | bool | None) -> None:
