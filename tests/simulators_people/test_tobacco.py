@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contracts.clock import ManualClock
+from contracts.clock import ManualClock, ScaledClock
 from edge.config import StoreConfig
 from edge.desk.client import AGENT_UNREACHABLE
 from edge.desk.messages import BasketLine, CabinetDesk, DeskState, Reply, SessionDesk, StaffDesk
 from simulators.hardware.id_card import IdCardReader
 from simulators.hardware.rig import Rig
+from simulators.hardware.run import run_store
 from simulators.people.tobacco import ADULT_CARD, BEAT_EVERY_S, MINOR_CARD, TobaccoHabits, TobaccoStory, serve
-from simulators.truth import TruthRecord
+from simulators.truth import TruthRecord, read_truth
 from simulators.world import World
 from tests.simulators.stores import cabinet, product, store
 
@@ -330,3 +332,35 @@ async def test_a_store_without_tobacco_has_no_tobacco_customers(tmp_path: Path) 
     await story.play()
     assert story.truth == []
     assert set(story.desk.actions()) <= {"sign_in", "beat"}
+
+
+async def test_a_whole_store_sends_tobacco_customers_and_stays_plugged_in_when_the_story_is_over(
+    tmp_path: Path,
+) -> None:
+    """No agent runs: customers ask over the real socket, nobody answers, and the hardware waits to be unplugged."""
+    clock = ScaledClock.create(tmp_path / "clock", speed=200.0, start=datetime(2026, 6, 1, tzinfo=UTC))
+    quiet = asyncio.Event()
+    running = asyncio.create_task(
+        run_store(
+            store(tmp_path),
+            clock=clock,
+            seed=1,
+            truth_path=tmp_path / "truth",
+            member_codes=[],
+            duration_s=400.0,
+            linger_s=0.1,
+            pins={"amy": "2468"},
+            on_quiet=quiet.set,
+        ),
+        name="store",
+    )
+    async with asyncio.timeout(30):
+        await quiet.wait()
+    assert (tmp_path / "locks").is_symlink()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not (tmp_path / "locks").is_symlink()
+    kinds = [r.kind for r in read_truth(tmp_path / "truth")]
+    assert set(kinds) == {"visit_started", "visit_ended"}
+    assert kinds.count("visit_started") == kinds.count("visit_ended") >= 2
