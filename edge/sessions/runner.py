@@ -436,11 +436,12 @@ class CabinetRunner:
             self._memory = self._machine.shut(self._memory, target)
         return result
 
-    async def count(self, shelf: str, units: Mapping[str, int], staff_id: str) -> RequestResult:
-        """Staff on duty have counted a shelf: the book's pieces follow, its weight does not."""
+    async def count(self, compartment: str, shelves: Mapping[str, Mapping[str, int]], staff_id: str) -> RequestResult:
+        """Staff on duty have counted every product (pieces by shelf and product): the book's pieces follow, its weight
+        does not, and a compartment that waited for it may sell again."""
         if staff_id not in self._staff.on_duty():
             return RequestResult(ok=False, reason="staff_absent")
-        return await self._ask(Count(shelf, dict(units), staff_id))
+        return await self._ask(Count(compartment, {s: dict(units) for s, units in shelves.items()}, staff_id))
 
     async def _ask(self, given: Input, session: str = "") -> RequestResult:
         if not self._ready:

@@ -22,7 +22,7 @@ class CompartmentSnapshot:
     available: bool
     reason: str  # why not, the first word of `compartments` below that holds; empty when available
     door_open: bool | None
-    count_due: bool  # the weights lost their proof: staff should count before the next sale
+    count_due: bool  # the weights lost their proof: it sells again once staff have counted
     units: Mapping[tuple[str, str], int]  # (shelf, sku): pieces by the book, an estimate
 
 
@@ -125,6 +125,7 @@ def compartments(house: House, memory: Memory, facts: Facts) -> tuple[Compartmen
             ("device_offline", view is None or view.open is None),
             ("not_ready", any(b is None for b in books.values())),
             ("counter_only", house.spec.mode == "counter_only"),
+            ("count_due", place.compartment in memory.durable.count_due),
             ("staff_absent", place.tobacco and not facts.on_duty),
             ("no_licence", place.tobacco and (licence is None or local is None or local.date() > licence.valid_until)),
             ("closed", place.tobacco and (local is None or not hours.open <= local.time() < hours.close)),

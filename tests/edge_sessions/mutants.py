@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.sessions.core import asking, conclude, gate, money, pulse, recovery, sale, watch
+from edge.sessions.core import asking, cabinet, conclude, gate, money, pulse, recovery, sale, watch
 from edge.sessions.core.draft import Draft
 from edge.sessions.core.inputs import CLAIMED, Unlock
 
@@ -200,6 +200,43 @@ def review_keeps(m: pytest.MonkeyPatch) -> None:
     m.setattr(money, "expire", lambda *_: None)
 
 
+def count_ignored(m: pytest.MonkeyPatch) -> None:
+    right = sale.request
+
+    def request(house: Any, d: Draft, asked: Any) -> None:
+        due = dict(d.kind("count_due"))
+        d.kind("count_due").clear()
+        right(house, d, asked)
+        d.kind("count_due").update(due)
+
+    m.setattr(sale, "request", request)
+
+
+def count_dies_with_the_boot(m: pytest.MonkeyPatch) -> None:
+    right = recovery.recover
+
+    def recover(house: Any, d: Draft) -> None:
+        right(house, d)
+        d.kind("count_due").clear()
+
+    m.setattr(recovery, "recover", recover)
+
+
+def half_counts(m: pytest.MonkeyPatch) -> None:
+    m.setattr(cabinet, "_whole", lambda *_: True)
+
+
+def count_in_vain(m: pytest.MonkeyPatch) -> None:
+    right = cabinet.CabinetMachine._count
+
+    def count(self: Any, d: Draft, given: Any) -> None:
+        due = dict(d.kind("count_due"))
+        right(self, d, given)
+        d.kind("count_due").update(due)
+
+    m.setattr(cabinet.CabinetMachine, "_count", count)
+
+
 def intent_late(m: pytest.MonkeyPatch) -> None:
     right = sale.intend
 
@@ -246,4 +283,8 @@ PLANTED: dict[str, Patch] = {
     "no_tombstone": nothing,
     "void_forget": void_forget,
     "review_keeps": review_keeps,
+    "count_ignored": count_ignored,
+    "count_dies_with_the_boot": count_dies_with_the_boot,
+    "half_counts": half_counts,
+    "count_in_vain": count_in_vain,
 }

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from contracts.event_types import Line
+from edge.sessions.core.cabinet import CabinetMachine
 from edge.sessions.core.draft import Step
 from edge.sessions.core.inputs import (
     Alarm,
@@ -29,9 +30,11 @@ from edge.sessions.core.inputs import (
     Silent,
     Unlock,
     Unstable,
+    View,
+    Weight,
 )
 from tests.edge_sessions.bench import Bench
-from tests.edge_sessions.build import NOON, START_G, line, release
+from tests.edge_sessions.build import NOON, START_G, cabinet, line, release
 
 REPLY, HEAD, LOOK = "cabinet.unlock.completed", Head(), Look()
 ENDED, ASKED_PAY, G = "cabinet.session.ended", "payment.requested", "gate.decision"
@@ -150,6 +153,10 @@ def test_tables_a_and_b_before_the_frame(  # noqa: PLR0917 - the columns of a ta
         ("self_service", Request("s1", "self_service", "k1"), {"writable": False}, "ledger_full"),
         ("self_service", Request("s1", "self_service", "k1"), {"slot": True}, "busy"),
         ("self_service", Request("s1", "self_service", "k1"), {"incident": True}, "blocked"),
+        ("self_service", Request("s1", "self_service", "k1"), {"due": True}, "count_due"),  # staff must count first
+        ("staff_release", Request("s1", "staff_release", "k1"), {"due": True}, "count_due"),
+        ("self_service", Request("s1", "restock", "k1", "anna"), {"due": True}, ""),  # how staff reach the goods
+        ("staff_release", Request("s1", "restock", "k1", "anna"), {"due": True}, ""),
         ("self_service", Request("s1", "self_service", "k1"), {"dead": True}, "device_offline"),
         ("self_service", Request("s1", "staff_release", "k1", "", (line(),)), {}, "counter_only"),
         ("counter_only", Request("s1", "self_service", "k1"), {}, "counter_only"),
@@ -172,6 +179,8 @@ def test_a_request_is_denied_with_its_reason(mode, asked, before, reason):
         bench.opened = True
         bench.look()
         bench.opened = False
+    if before.get("due"):
+        lose_proof(bench)
     if before.get("revoked"):
         bench.do(Revoke("store"))
     bench.dead = bool(before.get("dead"))
@@ -179,7 +188,7 @@ def test_a_request_is_denied_with_its_reason(mode, asked, before, reason):
     assert step.answer == reason
     assert ENDED not in bench.said
     quiet = reason in ("no_such_compartment", "ledger_full")
-    assert ("cabinet.unlock.denied" in bench.said) is not quiet
+    assert ("cabinet.unlock.denied" in bench.said) is not (quiet or not reason)
 
 
 def test_our_own_prices_count_not_the_callers():
@@ -683,11 +692,122 @@ def test_an_epoch_is_counted_before_the_scale_is_told():
     assert bench.machine.epoch(bench.memory, "k1-s1") == 2
 
 
-def test_a_count_moves_pieces_never_weights():
+# ------------------------------------------------------------------ count before the next sale
+
+
+def lose_proof(bench: Bench) -> None:
+    """The scale restarts: what it showed before proves nothing any more."""
+    bench.epoch += 1
+    bench.look()
+    assert "k1" in bench.memory.durable.count_due
+
+
+COUNTED = {"biscuit": 3, "juice": 7}
+
+
+def test_a_count_moves_pieces_never_weights_and_the_door_sells_again():
     bench = Bench()
-    bench.do(Count("k1-s1", {"biscuit": 3}, "anna"))
-    assert bench.said == ["inventory.counted"]
+    lose_proof(bench)
+    before = bench.memory.durable.book["k1-s1"]
+    step = bench.do(Count("k1", {"k1-s1": COUNTED}, "anna"))
+    assert bench.said == ["inventory.counted"] * 2
+    assert {(r.data.sku, r.data.units, r.data.reason, r.data.staff_id) for r in step.transaction.records} == {
+        ("biscuit", 3, "count", "anna"),
+        ("juice", 7, "count", "anna"),
+    }
     book = bench.memory.durable.book["k1-s1"]
-    assert (book.units, book.g) == ({"biscuit": 3, "juice": 10}, START_G)
-    assert bench.do(Count("k1-s1", {"biscuit": -1}, "anna")).answer == "no_such_shelf"
-    assert bench.do(Count("k9", {}, "anna")).answer == "no_such_shelf"
+    assert (book.units, book.g, book.epoch) == (COUNTED, before.g, before.epoch)
+    assert bench.state["count_due"] == {}
+    assert bench.ask().answer == ""
+
+
+@pytest.mark.parametrize(
+    ("compartment", "shelves", "before", "why"),
+    [
+        ("k9", {"k9-s1": COUNTED}, "", "no_such_compartment"),
+        ("k1", {}, "", "bad_basket"),  # nothing counted
+        ("k1", {"k1-s1": {"biscuit": 3}}, "", "bad_basket"),  # half a shelf
+        ("k1", {"k1-s1": COUNTED, "k1-s2": {}}, "", "bad_basket"),  # a shelf that is not there
+        ("k1", {"k1-s1": {**COUNTED, "beer": 1}}, "", "bad_basket"),  # a product that is not there
+        ("k1", {"k1-s1": {**COUNTED, "juice": -1}}, "", "bad_basket"),
+        ("k1", {"k1-s1": COUNTED}, "forced", "blocked"),  # a door nobody owns stands open
+        ("k1", {"k1-s1": COUNTED}, "restock", "busy"),  # what is counted now is weighed again in a moment
+        ("k1", {"k1-s1": COUNTED}, "no_book", "not_ready"),
+    ],
+)
+def test_what_is_no_count_changes_nothing(compartment, shelves, before, why):
+    bench = Bench()
+    lose_proof(bench)
+    if before == "restock":
+        bench.now += 10.0
+        bench.to("open", "restock")
+    elif before == "forced":
+        bench.opened = True
+        bench.look()
+    elif before == "no_book":
+        del bench.memory.durable.book["k1-s1"]
+    kept = bench.memory.durable
+    step = bench.do(Count(compartment, shelves, "anna"))
+    assert (step.answer, step.silent, bench.memory.durable) == (why, True, kept)
+    assert "k1" in kept.count_due
+
+
+@pytest.mark.parametrize("shelves", [1, 2])
+def test_all_shelves_are_counted_or_none(shelves):
+    bench = Bench()
+    bench.machine = CabinetMachine(cabinet("self_service", shelves=shelves), bench.policy)
+    second = {"k1-s2": Weight(START_G, 0, 0.0)} if shelves == 2 else {}
+    seen = View(open=False, fenced=True, fresh=True, weights={"k1-s1": Weight(START_G, 1, 0.0), **second})
+    bench.look(10.0, views={"k1": seen})
+    assert "k1" in bench.memory.durable.count_due
+    one = {"k1-s1": COUNTED}
+    assert bench.do(Count("k1", one, "anna"), views={"k1": seen}).answer == ("bad_basket" if shelves == 2 else "")
+    both = {f"k1-s{n}": COUNTED for n in range(1, shelves + 1)}
+    assert bench.do(Count("k1", both, "anna"), views={"k1": seen}).answer == ""
+    assert bench.memory.durable.count_due == {}
+
+
+def test_the_wish_for_a_count_survives_a_restart():
+    bench = Bench()
+    lose_proof(bench)
+    bench.start()
+    bench.look(10.0)
+    assert bench.ask().answer == "count_due"
+
+
+@pytest.mark.parametrize(
+    ("came_g", "due"),
+    [
+        (100.0, False),  # settled: what is there now is proven
+        (0.0, True),  # nothing came: nothing is proven
+        (-50.0, True),
+    ],
+)
+def test_a_settled_restock_clears_it_and_nothing_else_does(came_g, due):
+    bench = Bench()
+    lose_proof(bench)
+    bench.now += 10.0
+    bench.to("weigh", "restock")
+    bench.g += came_g
+    bench.look(1.0)
+    assert bench.at == ""
+    assert ("k1" in bench.memory.durable.count_due) is due
+
+
+@pytest.mark.parametrize("state", ["asked", "held"])
+def test_a_running_session_is_not_touched(state):
+    bench = Bench().to(state)
+    bench.epoch = 1
+    bench.look()
+    assert "k1" in bench.memory.durable.count_due
+    assert bench.at != ""
+    bench.now += 10.0
+    for _ in range(40):
+        if bench.at in ("", "weigh"):
+            break
+        bench.on("self_service")
+    bench.g -= 50.0
+    bench.look(1.0)
+    assert bench.session.conclusion == "settled"  # weighed from the renewed book to the next weight, in one epoch
+    assert bench.ask().answer != ""
+    assert "k1" in bench.memory.durable.count_due

@@ -20,12 +20,14 @@ from contracts.event_types import (
     CabinetDoorForced,
     CabinetDoorOpened,
     CabinetSessionEnded,
+    CabinetSessionStarted,
     CabinetSettlementNeedsReview,
     CabinetSettlementResolved,
     CabinetStockUnexplained,
     CabinetUnlockCompleted,
     CabinetUnlockGranted,
     EventData,
+    InventoryCounted,
     Line,
 )
 from edge.sessions.core.cabinet import CabinetMachine
@@ -36,6 +38,7 @@ from edge.sessions.core.inputs import (
     Acknowledge,
     Answer,
     Authorise,
+    Count,
     Decide,
     Declare,
     Drop,
@@ -164,6 +167,7 @@ class World:
         self.charges: Counter[str] = Counter()
         self.gone_g = dict.fromkeys(self.places, 0.0)
         self.unknown: set[str] = set()
+        self.uncounted: dict[str, set[str]] = {}  # compartment: products that must be counted before it sells again
         self.serial = 0
         self.log: list[str] = []
         self.left: Counter[str] = Counter()
@@ -401,9 +405,18 @@ class World:
             self.account(self.ghosts[e.session].place, {s.shelf: s.delta_g for s in e.shelves})
         elif isinstance(e, CabinetStockUnexplained):
             self.account(e.compartment, {s.shelf: s.delta_g for s in e.shelves})
+            if any(s.delta_g is None for s in e.shelves):
+                self.uncounted[e.compartment] = set(UNIT_G)
+        elif isinstance(e, CabinetSessionStarted):
+            if e.mode != "restock" and self.uncounted.get(e.compartment):
+                raise BrokenError("I9 a sale begins where staff must count first")
+        elif isinstance(e, InventoryCounted):
+            self.uncounted.get(e.shelf.split("-")[0], set()).discard(e.sku)
         elif isinstance(e, CabinetSessionEnded):
             g = self.ghosts[e.session]
             g.ends.append(e.outcome)
+            if g.mode == "restock" and e.outcome in ("restocked", "review_dropped"):
+                self.uncounted[g.place] = set() if e.outcome == "restocked" else set(UNIT_G)
             if len(g.ends) > 1:
                 raise BrokenError("I5 a session ends twice")
             if g.outs.total() < g.intents:
@@ -681,6 +694,12 @@ class World:
                 self.agent(Decide(s.id, "anna", accept=self.rng.random() < 0.5))
                 return
 
+    def count(self) -> None:
+        """Staff count what the cabinet asks for; sometimes they stop half-way."""
+        for c in sorted(self.memory.durable.count_due):
+            skus = ["juice"] if self.rng.random() < 0.2 else list(UNIT_G)
+            self.agent(Count(c, {f"{c}-s1": {sku: self.places[c].units[sku] for sku in skus}}, "anna"))
+
     def time(self) -> None:
         self.now += self.rng.choice([0.3, 1.0, 2.0, 5.5, 5.5, 11.0, 11.0, 31.0, 61.0, 125.0, 310.0])
 
@@ -693,6 +712,8 @@ class World:
             self.sign_in()
             self.beat()
             rng.choice([self.request, self.request, self.money, self.review, self.soon])()
+            if self.memory.durable.count_due and rng.random() < 0.5:
+                self.count()
             self.look()
         elif slot.state == "asked":
             self.sign_in()
@@ -759,7 +780,7 @@ class World:
                         self.provider_forgets,
                         self.beat,
                     ),
-                    *(self.release, self.prove, self.request, self.rng.choice([self.drop, self.leave])),
+                    *(self.release, self.prove, self.request, self.rng.choice([self.drop, self.leave, self.count])),
                 ]
             )()
         self.check()
@@ -799,6 +820,7 @@ class World:
                 self.money()
             self.now += 2.0
             self.look()
+            self.count()
             self.check()
             quiet = quiet + 1 if not (self.memory.durable.session or self.net) and self.quiet() else 0
             if quiet > 6:
@@ -808,7 +830,7 @@ class World:
         self.at_rest()
 
     def quiet(self) -> bool:
-        return not self.memory.durable.incident and self.memory.slot is None
+        return not (self.memory.durable.incident or self.memory.durable.count_due) and self.memory.slot is None
 
     def at_rest(self) -> None:
         if self.memory.durable.session:
@@ -824,6 +846,8 @@ class World:
         for c, p in self.places.items():
             if p.open or c in self.memory.durable.incident:
                 raise BrokenError(f"I8 {c} stays open or blocked")
+            if c in self.memory.durable.count_due:
+                raise BrokenError(f"I8 {c} waits for a count that was made")
             if c not in self.unknown and not math.isclose(START_G - self.gone_g[c], p.gross_g, abs_tol=1.0):
                 raise BrokenError(f"I6 {c}: {START_G - self.gone_g[c]} g by the ledger, {p.gross_g} g in truth")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+
+import msgspec
 
 from contracts.event_types import GateDecision, InventoryCounted
 from edge.sessions.core import asking, money, pulse, recovery, sale, watch
@@ -13,6 +16,7 @@ from edge.sessions.core.inputs import (
     Acknowledge,
     Answer,
     CabinetSpec,
+    CompartmentSpec,
     Count,
     Decide,
     Declare,
@@ -157,14 +161,30 @@ class CabinetMachine:
         )
 
     def _count(self, d: Draft, given: Count) -> None:
-        place = next(
-            (c for c in self.spec.compartments.values() if any(s.shelf == given.shelf for s in c.shelves)), None
-        )
-        book: Book | None = d.kind("book").get(given.shelf)
-        if place is None or book is None or any(n < 0 for n in given.units.values()):
-            d.answer = "no_such_shelf"
-            return
-        d.kind("book")[given.shelf] = Book(g=book.g, epoch=book.epoch, units={**book.units, **given.units})
-        d.kind("count_due").pop(place.compartment, None)
-        for sku, units in given.units.items():
-            d.say(InventoryCounted(shelf=given.shelf, sku=sku, units=units, reason="count", staff_id=given.staff_id))
+        """All shelves of a compartment in one transaction, so that no half of a count ever lets a door sell again. The
+        pieces of the book follow, its weight does not: that is the scales' word, and only table W and S move it."""
+        place = self.spec.compartments.get(given.compartment)
+        if place is None:
+            d.answer = "no_such_compartment"
+        elif any(shelf.shelf not in d.kind("book") for shelf in place.shelves):
+            d.answer = "not_ready"
+        elif not _whole(place, given.shelves):
+            d.answer = "bad_basket"
+        elif asking.claimed(d, given.compartment):
+            d.answer = "busy"  # a door that a session may still open: what is counted now may be gone when it settles
+        elif given.compartment in d.kind("incident"):
+            d.answer = "blocked"
+        else:
+            for shelf, units in given.shelves.items():
+                book: Book = d.kind("book")[shelf]
+                d.kind("book")[shelf] = msgspec.structs.replace(book, units=dict(units))
+                for sku, n in units.items():
+                    d.say(InventoryCounted(shelf=shelf, sku=sku, units=n, reason="count", staff_id=given.staff_id))
+            d.kind("count_due").pop(given.compartment, None)
+
+
+def _whole(place: CompartmentSpec, shelves: Mapping[str, Mapping[str, int]]) -> bool:
+    """Whether a count names every product of every shelf and nothing else, none of them below none."""
+    return {s.shelf: {k.sku for k in s.skus} for s in place.shelves} == {
+        shelf: set(units) for shelf, units in shelves.items()
+    } and all(n >= 0 for units in shelves.values() for n in units.values())

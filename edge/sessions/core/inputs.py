@@ -240,10 +240,10 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Staff have counted a shelf."""
+    """Staff have counted all that stands behind one door: every product of every shelf, or it is no count."""
 
-    shelf: str
-    units: Mapping[str, int]
+    compartment: str
+    shelves: Mapping[str, Mapping[str, int]]  # shelf: product: pieces
     staff_id: str
 
 
