@@ -22,13 +22,13 @@ from cloud_bridge.counters import Counters
 from cloud_bridge.router import Publication, Router
 from contracts.backoff import Backoff
 from contracts.clock import Clock
-from contracts.messages import CONTENT_ENCODING
+from contracts.messages import CONTENT_ENCODING, MAX_MESSAGE_BYTES
 from contracts.topics import ALL_UP
 
 log = logging.getLogger("zhanggui.cloud_bridge")
 WORKERS = 8
 INBOUND_MESSAGES = 1000
-MESSAGES_A_WORKER = 32
+MESSAGES_A_WORKER = 128
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -81,9 +81,17 @@ class MqttShell:
                     for number, queue in enumerate(queues):
                         group.create_task(self._work(client, queue), name=f"cloud-mqtt-{number}")
                     async for message in client.messages:
-                        await queues[_worker_of(str(message.topic))].put(message)
+                        self._hand_over(message, queues)
             finally:
                 self.connected.clear()
+
+    def _hand_over(self, message: aiomqtt.Message, queues: list[asyncio.Queue[aiomqtt.Message]]) -> None:
+        """To the worker of its store; dropped if too many wait there, so that one store never holds up the others."""
+        queue = queues[_worker_of(str(message.topic))]
+        if queue.full():
+            self._counters.add("dropped_worker_queue_full")
+        else:
+            queue.put_nowait(message)
 
     async def _work(self, client: aiomqtt.Client, queue: asyncio.Queue[aiomqtt.Message]) -> None:
         while True:
@@ -96,6 +104,7 @@ class MqttShell:
     def _client(self) -> aiomqtt.Client:
         connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho types none of it
         connect.SessionExpiryInterval = 0
+        connect.MaximumPacketSize = MAX_MESSAGE_BYTES + 4096  # a broker forwards nothing larger: it would fill memory
         counters = self._counters
 
         class Inbox(asyncio.Queue[aiomqtt.Message]):

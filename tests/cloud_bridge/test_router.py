@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
-from cloud_bridge.mqtt import MqttShell, _properties, _worker_of
+from cloud_bridge.mqtt import MESSAGES_A_WORKER, MqttShell, _properties, _worker_of
 from cloud_bridge.presence import PresenceBook
 from cloud_bridge.recommend import Offers
 from cloud_bridge.requests import Requests
@@ -244,6 +244,33 @@ async def test_it_comes_back_and_says_so_once(broker, bench: Bench, caplog) -> N
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_a_store_that_floods_holds_up_no_other(broker) -> None:
+    class Stuck:
+        """Never done with a message of the first store."""
+
+        def __init__(self) -> None:
+            self.others: list[str] = []
+
+        async def handle(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+            if "/flood/" in topic:
+                await asyncio.Event().wait()
+            self.others.append(topic)
+
+    stuck, counters = Stuck(), Counters()
+    shell = MqttShell(url=broker.url, router=stuck, clock=SystemClock(), rng=Random(7), counters=counters)
+    flood, other = StoreTopics("demo", "flood").request("x"), StoreTopics("demo", "other").request("x")
+    assert _worker_of(flood) != _worker_of(other)
+    async with running(shell), aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5) as store:
+        for _ in range(MESSAGES_A_WORKER + 10):
+            await store.publish(flood, b"x", qos=1)
+        await store.publish(other, b"x", qos=1)
+        async with asyncio.timeout(20):
+            while not stuck.others:
+                await asyncio.sleep(0.01)
+    assert stuck.others == [other]
+    assert counters["dropped_worker_queue_full"] in (9, 10)  # one may have been in hand already
 
 
 async def test_what_does_not_fit_the_inbox_is_counted(bench: Bench) -> None:
