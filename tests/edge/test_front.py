@@ -14,7 +14,8 @@ from contracts.event_types import CabinetSessionStarted, Line
 from contracts.member_code import mint_member_code
 from contracts.messages import RecogniseAnswer, Response
 from device_drivers.capabilities import AdultReading
-from edge.config import StoreConfig
+from edge.config import CompartmentConfig, StoreConfig
+from edge.counts import split
 from edge.desk.messages import Ask, CabinetDesk, Reply
 from edge.devices.health import DeviceHealth
 from edge.front import OFFLINE_ALARM_S, Front
@@ -237,6 +238,16 @@ class House:
         await self.duty()
         await self.review()
 
+    async def uncounted(self) -> None:
+        """The scales behind k1 and t1 restart: what they showed before proves nothing."""
+        for name in ("k1", "t1"):
+            self.scales[f"scale-{name}"].power_on = True
+        await self.until(lambda: sum(k.count_due for c in self.front.state().cabinets for k in c.compartments) == 2)
+
+    async def duty_and_uncounted(self) -> None:
+        await self.duty()
+        await self.uncounted()
+
     async def revoked(self) -> None:
         for runner in self.runners.values():
             await runner.revoke("store")
@@ -244,6 +255,10 @@ class House:
     async def duty_and_revoked(self) -> None:
         await self.duty()
         await self.revoked()
+
+    async def duty_and_one_shut(self) -> None:
+        await self.duty()
+        await self.runners["tobacco"].revoke("cabinet:tobacco")
 
     async def bens_duty_and_revoked(self) -> None:
         await self.bens_duty()
@@ -277,6 +292,7 @@ HERE = {"staff_id": "anna", "terminal": "counter"}
 LIVE = {"session": "LIVE"}  # stands for the session of the situation
 WISH = {"sku": "smoke", "qty": 1}
 NO_PLACE = "no_such_compartment"
+BISCUITS = {"units": {"biscuit": 4}}
 
 ROWS: list[tuple[Callable[[House], Awaitable[None]], str, dict[str, Any], str]] = [
     # the situation; what is asked; why not (empty: it is done)
@@ -352,6 +368,19 @@ ROWS: list[tuple[Callable[[House], Awaitable[None]], str, dict[str, Any], str]] 
     (House.duty_and_revoked, "lift", {"staff_id": "anna", "pin": "0000", "target": "store"}, "wrong_pin"),
     (House.duty_and_revoked, "lift", {**ANNA, "target": "cabinet:snacks"}, "not_revoked"),
     (House.duty_and_revoked, "lift", {**ANNA, "target": "store"}, ""),
+    (House.duty_and_uncounted, "member", {**K1, "code": CODE}, "count_due"),  # nothing is sold before the count
+    (House.duty_and_uncounted, "start", T1, "count_due"),
+    (House.duty_and_uncounted, "start", {"cabinet": "tobacco", "compartment": "t2"}, ""),  # its neighbour sells on
+    (House.duty_and_uncounted, "restock", {**K1, **ANNA}, ""),  # how staff reach the goods
+    (House.uncounted, "count", {**K1, **BISCUITS, "staff_id": "anna"}, "staff_absent"),
+    (House.duty_and_uncounted, "count", {**K1, **BISCUITS, "staff_id": "ben"}, "staff_absent"),
+    (House.duty_and_uncounted, "count", {"cabinet": "x", "compartment": "k1", "staff_id": "anna"}, NO_PLACE),
+    (House.duty_and_uncounted, "count", {**K1, "staff_id": "anna"}, "bad_basket"),  # nothing counted
+    (House.duty_and_uncounted, "count", {**K1, "units": {"smoke": 3}, "staff_id": "anna"}, "bad_basket"),
+    (House.duty_and_uncounted, "count", {**K1, "units": {"biscuit": 3, "moon": 1}, "staff_id": "anna"}, "bad_basket"),
+    (House.duty, "count", {**K1, **BISCUITS, "staff_id": "anna"}, "not_due"),  # a second Save undoes no sale
+    (House.duty_and_uncounted, "count", {**K1, **BISCUITS, "staff_id": "anna"}, ""),
+    (House.duty_and_uncounted, "count", {**T1, "units": {"smoke": 3}, "staff_id": "anna"}, ""),
 ]
 OPENS = {"member", "restock", "release"}  # the only asks that may lead to a frame
 
@@ -459,6 +488,85 @@ async def test_a_card_is_forgotten_when_its_session_leaves_the_screen() -> None:
         house.locks["lock-1"].opens = False
         await house.until(lambda: house.cabinet("snacks").session is None)
         assert house.greeting.card(house.session) is None
+
+
+# ------------------------------------------------------------------ count before the next sale
+
+
+async def test_a_count_is_asked_of_staff_and_the_door_sells_again() -> None:
+    async with open_house() as house:
+        await house.uncounted()
+        assert house.front.state().counts == ()  # nobody is there to count
+        await house.duty()
+        state = house.front.state()
+        assert [(c.cabinet, c.compartment, [(g.sku, g.units) for g in c.goods]) for c in state.counts] == [
+            ("snacks", "k1", [("biscuit", UNITS)]),
+            ("tobacco", "t1", [("smoke", UNITS)]),
+        ]
+        assert [(a.code, a.subject) for a in state.alarms if a.code == "count_due"] == [
+            ("count_due", "k1"),
+            ("count_due", "t1"),
+        ]
+        shown = house.cabinet("snacks").compartments[0]
+        assert (shown.available, shown.reason, shown.count_due) == (False, "count_due", True)
+        assert (await house.ask("count", **K1, **BISCUITS, staff_id="anna")).ok
+        state, shown = house.front.state(), house.cabinet("snacks").compartments[0]
+        assert (shown.available, shown.reason, shown.count_due) == (True, "", False)
+        assert [g.units for g in shown.goods] == [4]
+        assert [c.compartment for c in state.counts] == ["t1"]
+        assert [a.subject for a in state.alarms if a.code == "count_due"] == ["t1"]
+        await house.snack()
+
+
+async def test_the_alarm_of_a_count_grows_older() -> None:
+    async with open_house() as house:
+        await house.uncounted()
+        await house.clock.sleep(2.0)
+        assert all(a.since_s >= 1.9 for a in house.front.state().alarms if a.code == "count_due")
+
+
+async def test_what_staff_must_count_is_not_named_where_customers_look() -> None:
+    """T12: tobacco stands in the list for staff only."""
+    async with open_house() as house:
+        await house.duty_and_uncounted()
+        assert "smoke" not in str(house.front.state().cabinets)
+        assert "smoke" in str(house.front.state().counts)
+        await house.staff.sign_out("anna", "counter")
+        assert "smoke" not in str(house.front.state())
+
+
+def _two_shelves() -> CompartmentConfig:
+    """Biscuits on both shelves (10 and 6 fit), cigars on the second."""
+    stock = {"a": [("biscuit", 10)], "b": [("biscuit", 6), ("cigar", 4)]}
+    return CompartmentConfig.model_validate(
+        {
+            "id": "k1",
+            "lock": "lock-1",
+            "channel": 1,
+            "shelf": [
+                {"id": name, "scale": name, "stock": [{"sku": s, "units": 0, "capacity": n} for s, n in goods]}
+                for name, goods in stock.items()
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("units", "by_shelf"),
+    [
+        ({"biscuit": 0, "cigar": 0}, {"a": {"biscuit": 0}, "b": {"biscuit": 0, "cigar": 0}}),
+        ({"biscuit": 7, "cigar": 2}, {"a": {"biscuit": 7}, "b": {"biscuit": 0, "cigar": 2}}),
+        ({"biscuit": 14, "cigar": 9}, {"a": {"biscuit": 10}, "b": {"biscuit": 4, "cigar": 9}}),
+        ({"biscuit": 40, "cigar": 0}, {"a": {"biscuit": 10}, "b": {"biscuit": 30, "cigar": 0}}),  # none is lost
+        ({"biscuit": 7}, None),  # not all of it
+        ({"biscuit": 7, "cigar": 2, "smoke": 1}, None),  # more than stands there
+        ({}, None),
+    ],
+)
+def test_pieces_of_a_product_are_spread_over_its_shelves(
+    units: dict[str, int], by_shelf: dict[str, dict[str, int]] | None
+) -> None:
+    assert split(_two_shelves(), units) == by_shelf
 
 
 # ------------------------------------------------------------------ the rest of the state
