@@ -22,6 +22,7 @@ from contracts.planogram import (
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 MAX_FILE_BYTES = 1 << 20
+MAX_GOODS = 60  # different products behind one door: as many as one count by staff takes
 MAX_BAUD = 4_000_000
 DEFAULT_BAUD = "9600"
 _HOLD_SECRETS = frozenset({"cloud", "staff"})  # sections whose values are never repeated: a password, a PIN
@@ -306,6 +307,9 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
         if compartment.id in compartments:
             yield f"{where}.id", f"cabinet {compartments[compartment.id]!r} has a compartment of that id already"
         compartments[compartment.id] = cabinet.id
+        goods = {stock.sku for shelf in compartment.shelf for stock in shelf.stock}
+        if len(goods) > MAX_GOODS:
+            yield f"{where}.shelf", f"{len(goods)} different products; staff count at most {MAX_GOODS} behind one door"
         lock = devices.get(compartment.lock)
         if not isinstance(lock, LockBoardConfig):
             yield f"{where}.lock", f"no lock_board is called {compartment.lock!r}"

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from contracts.clock import Clock
 from contracts.event_types import Line
 from edge.config import CabinetConfig, CompartmentConfig, StoreConfig
+from edge.counts import split
 from edge.desk.messages import (
     AlarmDesk,
     Ask,
     BasketLine,
     CabinetDesk,
     CompartmentDesk,
+    CountDesk,
     DeskState,
     Goods,
     MemberCard,
@@ -46,6 +48,7 @@ class Front:
     counters: Callable[[], Mapping[str, int]]
     greet: Callable[[Begun, str], None]  # ask the cloud for a greeting, apart
     _seen: dict[str, float] = field(default_factory=dict)  # session: when it was first shown
+    _due: dict[str, float] = field(default_factory=dict)  # compartment to be counted: since when we know
 
     # -------------------------------------------------------------- what pages see
 
@@ -83,6 +86,7 @@ class Front:
                 for name, s in snapshots.items()
                 for r in s.reviews
             ),
+            counts=self._counts(snapshots) if self.staff.on_duty() else (),
             alarms=self._alarms(snapshots, now_s),
             revokes=tuple(revokes),
             cloud_online=self.online(),
@@ -115,7 +119,29 @@ class Front:
                 for shelf in config.shelf
                 for stock in shelf.stock
             )
-        return CompartmentDesk(compartment=config.id, goods=goods, available=shown.available, reason=shown.reason)
+        return CompartmentDesk(
+            compartment=config.id,
+            goods=goods,
+            available=shown.available,
+            reason=shown.reason,
+            count_due=shown.count_due,
+        )
+
+    def _counts(self, snapshots: Mapping[str, CabinetSnapshot]) -> tuple[CountDesk, ...]:
+        """What staff must count: each product of the compartment once, over all its shelves."""
+        return tuple(
+            CountDesk(
+                cabinet=cabinet.id,
+                compartment=config.id,
+                goods=tuple(
+                    self._goods(sku, sum(n for (_, name), n in shown.units.items() if name == sku))
+                    for sku in dict.fromkeys(stock.sku for shelf in config.shelf for stock in shelf.stock)
+                ),
+            )
+            for cabinet in self.config.cabinet
+            for config, shown in zip(cabinet.compartment, snapshots[cabinet.id].compartments, strict=True)
+            if shown.count_due
+        )
 
     def _goods(self, sku: str, units: int) -> Goods:
         product = self.config.product_of(sku)
@@ -165,6 +191,12 @@ class Front:
             AlarmDesk(code="device_offline", subject=h.device, since_s=round(now_s - h.since_s, 1))
             for h in self.health.values()
             if h.state == "offline" and now_s - h.since_s >= OFFLINE_ALARM_S
+        ]
+        due = [c.compartment for s in snapshots.values() for c in s.compartments if c.count_due]
+        self._due = {name: self._due.get(name, now_s) for name in due}
+        alarms += [
+            AlarmDesk(code="count_due", subject=name, since_s=round(now_s - since_s, 1))
+            for name, since_s in self._due.items()
         ]
         return tuple(alarms)
 
@@ -265,6 +297,20 @@ class Front:
                 break
         return reply
 
+    async def _count(self, ask: Ask) -> Reply:
+        """Only what waits for it: a second Save would otherwise undo the sales since the first."""
+        runner, compartment = self._place(ask)
+        if runner is None or compartment is None:
+            return _no("no_such_compartment")
+        if ask.staff_id not in self.staff.on_duty():
+            return _no("staff_absent")
+        shelves = split(compartment, ask.units)
+        if shelves is None:
+            return _no("bad_basket")
+        if not any(c.compartment == compartment.id and c.count_due for c in runner.snapshot().compartments):
+            return _no("not_due")
+        return _reply(await runner.count(compartment.id, shelves, ask.staff_id))
+
     def _place(self, ask: Ask) -> tuple[CabinetRunner | None, CompartmentConfig | None]:
         cabinet = next((c for c in self.config.cabinet if c.id == ask.cabinet), None)
         compartment = next((k for k in cabinet.compartment if k.id == ask.compartment), None) if cabinet else None
@@ -297,6 +343,7 @@ class Front:
         "review": _review,
         "restock": _restock,
         "lift": _lift,
+        "count": _count,
     }
 
 

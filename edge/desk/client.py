@@ -42,6 +42,7 @@ class AskFields(TypedDict, total=False):
     reason: str
     accept: bool
     target: str
+    units: dict[str, int]
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 MAX_LINE_BYTES = 64 * 1024  # of what a page sends
+MAX_GOODS = 60  # different products behind one door; a description with more is refused
+MAX_UNITS = 500  # pieces of one product
 MAX_STATE_BYTES = 1024 * 1024  # of what the agent sends: a store has many goods
 Short = Annotated[str, Meta(max_length=64)]
 
@@ -46,7 +48,8 @@ class CompartmentDesk(Part, frozen=True, kw_only=True):
     compartment: Short
     goods: tuple[Goods, ...]  # empty for tobacco until an adult is proven in the session (T12)
     available: bool
-    reason: Short = ""  # why not: busy, blocked, staff_absent, device_offline, revoked, …
+    reason: Short = ""  # why not: busy, blocked, count_due, staff_absent, device_offline, revoked, …
+    count_due: bool = False  # sells again once staff have counted
 
 
 class SessionDesk(Part, frozen=True, kw_only=True):
@@ -95,8 +98,16 @@ class ReviewDesk(Part, frozen=True, kw_only=True):
     proposal: tuple[BasketLine, ...] = ()
 
 
+class CountDesk(Part, frozen=True, kw_only=True):
+    """A compartment that staff must count. For the staff tablet alone: it names tobacco, so no kiosk draws it (T12)."""
+
+    cabinet: Short
+    compartment: Short
+    goods: tuple[Goods, ...]  # each product once, with the pieces of all its shelves by the book
+
+
 class AlarmDesk(Part, frozen=True, kw_only=True):
-    code: Short  # door_held_open door_forced device_offline ledger_full staff_absent unexplained
+    code: Short  # door_held_open door_forced device_offline ledger_full staff_absent unexplained count_due
     subject: Short
     since_s: float
 
@@ -109,6 +120,7 @@ class DeskState(Part, frozen=True, kw_only=True, tag="state"):
     cabinets: tuple[CabinetDesk, ...]
     staff: tuple[StaffDesk, ...]
     reviews: tuple[ReviewDesk, ...] = ()
+    counts: tuple[CountDesk, ...] = ()  # while anybody is on duty
     alarms: tuple[AlarmDesk, ...] = ()
     revokes: tuple[Short, ...] = ()  # what only a manager opens again: `store`, `cabinet:<id>`
     cloud_online: bool = False
@@ -116,7 +128,18 @@ class DeskState(Part, frozen=True, kw_only=True, tag="state"):
 
 
 Action = Literal[
-    "start", "member", "cancel", "sign_in", "sign_out", "beat", "release", "refuse", "review", "restock", "lift"
+    "start",
+    "member",
+    "cancel",
+    "sign_in",
+    "sign_out",
+    "beat",
+    "release",
+    "refuse",
+    "review",
+    "restock",
+    "lift",
+    "count",
 ]
 
 
@@ -128,7 +151,8 @@ class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     typed instead of scanned: it begins at a self-service cabinet. cancel{session} sign_in{staff_id, pin, terminal}
     sign_out{staff_id, terminal} beat{staff_id, terminal} release{session, staff_id, pin}
     refuse{session, staff_id, reason} review{session, staff_id, accept} restock{cabinet, compartment, staff_id, pin}
-    lift{staff_id, pin, target}. A terminal is one page: a reload is another.
+    lift{staff_id, pin, target} count{cabinet, compartment, staff_id, units}: pieces of every product behind the door.
+    A terminal is one page: a reload is another.
     """
 
     id: Short
@@ -145,6 +169,7 @@ class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     reason: Short = ""
     accept: bool = False
     target: Short = ""
+    units: Annotated[dict[Short, Annotated[int, Meta(ge=0, le=MAX_UNITS)]], Meta(max_length=MAX_GOODS)] = {}
 
     def __repr__(self) -> str:
         """What was asked, of what: never a PIN or a member's code."""

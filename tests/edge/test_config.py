@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import ConfigError, load_store, missing_ports
+from edge.config import MAX_GOODS, ConfigError, StockConfig, load_store, missing_ports, problems
+from edge.desk import messages
 from zhanggui.demo.store import make
 
 
@@ -136,3 +137,19 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(good: Path, old: str, new: 
     with pytest.raises(ConfigError, match="Input should be") as refused:
         load_store(good)
     assert "2468" not in str(refused.value)
+
+
+def test_no_door_hides_more_products_than_a_count_can_take(good: Path):
+    assert MAX_GOODS == messages.MAX_GOODS
+    config = load_store(good)
+    cabinet = config.cabinet[0]
+    shelf = cabinet.compartment[0].shelf[0]
+    stock = tuple(StockConfig(sku=f"p{n}", units=1, capacity=1) for n in range(MAX_GOODS + 1))
+    for n in (MAX_GOODS, MAX_GOODS + 1):
+        halves = (stock[:40], stock[40:n])
+        shelves = tuple(shelf.model_copy(update={"id": f"{shelf.id}{i}", "stock": h}) for i, h in enumerate(halves))
+        wide = cabinet.model_copy(
+            update={"compartment": (cabinet.compartment[0].model_copy(update={"shelf": shelves}),)}
+        )
+        told = [text for _, text in problems(config.model_copy(update={"cabinet": (wide, *config.cabinet[1:])}))]
+        assert any("at most 60" in text for text in told) is (n > MAX_GOODS)

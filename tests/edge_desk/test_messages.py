@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from edge.desk.messages import Action, Ask, Reply
+from edge.desk.messages import MAX_LINE_BYTES, Action, Ask, Reply
 
 # What a page may ask, and what it is about. A new action must be added here, by someone who has thought of doors.
 REQUESTS = {
@@ -22,6 +22,7 @@ REQUESTS = {
     "review": "staff decide about money",
     "restock": "staff ask for a restock session; the agent's gate decides",
     "lift": "a manager ends a revoke",
+    "count": "staff say how many pieces stand behind a door; it may sell again, and nothing opens",
 }
 OF_HARDWARE = {"unlock", "open", "pulse", "board", "channel", "frame", "lock", "address", "bus", "port", "bytes", "raw"}
 
@@ -47,6 +48,35 @@ def test_another_action_is_refused(action: str) -> None:
     line = msgspec.json.encode({"type": "ask", "id": "1", "action": action})
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(line, type=Ask)
+
+
+@pytest.mark.parametrize(
+    ("units", "taken"),
+    [
+        ({}, True),
+        ({"cola": 0, "tea": 500}, True),
+        ({f"p{n}": 1 for n in range(60)}, True),
+        ({f"p{n}": 1 for n in range(61)}, False),  # more products than one door may have
+        ({"cola": -1}, False),
+        ({"cola": 501}, False),
+        ({"cola": 1.5}, False),
+        ({"cola": "3"}, False),
+        ({"x" * 65: 1}, False),
+        ([3], False),
+    ],
+)
+def test_a_count_is_whole_numbers_of_a_few_products(units: object, taken: bool) -> None:
+    line = msgspec.json.encode({"type": "ask", "id": "1", "action": "count", "units": units})
+    if taken:
+        assert msgspec.json.decode(line, type=Ask).units == units
+        return
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(line, type=Ask)
+
+
+def test_the_largest_count_fits_a_line() -> None:
+    ask = Ask(id="1", action="count", units={f"{n:02}" + "\u0001" * 62: 500 for n in range(60)})
+    assert len(msgspec.json.encode(ask)) < MAX_LINE_BYTES // 2
 
 
 def test_a_reply_is_a_word_and_a_session_nothing_more() -> None:

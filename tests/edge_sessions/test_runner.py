@@ -232,9 +232,15 @@ async def test_a_scale_that_restarts_is_told_after_the_ledger():
         await shop.until(lambda: shop.runner.snapshot().compartments[0].count_due)
         assert shop.ledger.last(CabinetStockUnexplained).shelves[0].delta_g is None
         assert await shop.staff.sign_in("anna", PIN, "counter") == ""
-        assert (await shop.runner.count("k1-s1", {"biscuit": 4}, "anna")).ok
+        assert shop.reason() == "count_due"
+        assert (await shop.runner.request("self_service", "k1", "")).reason == "count_due"
+        counted = {"k1-s1": {"biscuit": 4, "juice": 9}}
+        assert (await shop.runner.count("k1", counted, "ben")).reason == "staff_absent"
+        assert (await shop.runner.count("k1", counted, "anna")).ok
         assert shop.runner.snapshot().compartments[0].units[("k1-s1", "biscuit")] == 4
         assert not shop.runner.snapshot().compartments[0].count_due
+        assert shop.reason() == ""
+        assert (await shop.runner.request("self_service", "k1", "")).ok
 
 
 @pytest.mark.parametrize("fault", ["unstable", "dead_board"])
@@ -256,7 +262,7 @@ async def test_without_evidence_nobody_is_charged(fault):
         review = shop.runner.snapshot().reviews[0]
         assert (review.reason, review.delta_g) == (want, None)
         shop.scale.stable, shop.lock.dead = True, False
-        await shop.until(lambda: shop.runner.snapshot().compartments[0].reason == "")
+        await shop.until(lambda: shop.reason() == "count_due")  # not blocked any more; staff count before it sells
         assert shop.payment.captures == {}
 
 
