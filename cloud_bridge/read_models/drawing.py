@@ -95,7 +95,7 @@ def _compartment(state: StoreState, place: CompartmentPlace) -> CompartmentView:
     return CompartmentView(
         compartment=place.compartment,
         door=known.door,
-        blocked=known.incident or known.count_due,
+        blocked=known.incident or bool(known.uncounted),
         session=known.session,
         shelves=tuple(_shelf(state, shelf) for shelf in place.shelves),
     )

@@ -34,12 +34,13 @@ class Device:
 
 @dataclass(slots=True)
 class Compartment:
-    """`incident`: opened without a session, or weights unknown. `count_due`: staff must count before the next sale."""
+    """`incident`: opened without a session, or weights unknown. `uncounted`: shelves that staff must count before the
+    next sale."""
 
     door: Literal["open", "closed", "unknown"] = "unknown"
     session: str = ""
     incident: bool = False
-    count_due: bool = False
+    uncounted: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -113,8 +114,10 @@ class StoreState:
             case e.InventoryCounted(shelf=shelf, sku=sku, units=units):
                 keep(self.units, (shelf, sku), units)
                 if (compartment := self.names.compartment_of_shelf.get(shelf)) is not None:
-                    self.place(compartment).count_due = False
-                    self.alarms.pop(f"unexplained {compartment}", None)
+                    place = self.place(compartment)
+                    place.uncounted.discard(shelf)
+                    if not place.uncounted:
+                        self.alarms.pop(f"unexplained {compartment}", None)
             case e.CabinetStockChanged(shelf=shelf, sku=sku, delta_units=delta):
                 keep(self.units, (shelf, sku), self.units.get((shelf, sku), 0) + delta)
             case _:
@@ -128,7 +131,7 @@ class StoreState:
             case e.CabinetSessionEnded(session=session, outcome=outcome):
                 known = self._free(session)
                 if known is not None and outcome == "restocked":
-                    self.place(known.compartment).count_due = False
+                    self.place(known.compartment).uncounted.clear()
                 self.sessions.pop(session, None)
                 self.reviews.pop(session, None)
             case e.CabinetDoorReading(compartment=compartment, open=is_open):
@@ -149,7 +152,7 @@ class StoreState:
                 self._closed(compartment)  # the store looks at weights only behind a closed door
                 place = self.place(compartment)
                 place.incident = False
-                place.count_due = place.count_due or any(shelf.delta_g is None for shelf in shelves)
+                place.uncounted |= {shelf.shelf for shelf in shelves if shelf.delta_g is None}
                 self._alarm(f"unexplained {compartment}", time_ms)  # until somebody has counted
             case e.CabinetSettlementNeedsReview(session=session, shelves=shelves):
                 keep(self.reviews, session, None)
@@ -157,7 +160,8 @@ class StoreState:
                 if known is not None:
                     place = self.place(known.compartment)
                     place.incident = place.incident or any(shelf.delta_g is None for shelf in shelves)
-                    place.count_due = place.count_due or known.mode == "restock"
+                    if known.mode == "restock":
+                        place.uncounted |= {shelf.shelf for shelf in shelves}
             case e.CabinetSettlementResolved(session=session):
                 self.reviews.pop(session, None)
                 self._free(session)

@@ -328,6 +328,16 @@ async def test_a_review_is_open_until_somebody_decided(world: World) -> None:
             ],
             True,
         ),  # another one
+        (
+            [
+                e.CabinetStockUnexplained(compartment="A2", shelves=(msgspec.structs.replace(UNKNOWN, shelf="s2"),)),
+                e.CabinetStockUnexplained(
+                    compartment="A1", shelves=(UNKNOWN, msgspec.structs.replace(UNKNOWN, shelf="s9"))
+                ),
+                e.InventoryCounted(shelf="s1", sku="cola", units=3),
+            ],
+            True,
+        ),  # one shelf of two: not yet
         ([started(), e.CabinetSettlementNeedsReview(session="x1", reason="unstable", shelves=(UNKNOWN,))], True),
         ([started(), e.CabinetSettlementNeedsReview(session="x1", reason="ambiguous", shelves=(KNOWN,))], False),
         (
