@@ -72,7 +72,7 @@ class Shop:
         finally:
             self.rig.unplug_all()
 
-    async def until(self, true: Callable[[], bool], *, real_s: float = 20.0) -> None:
+    async def until(self, true: Callable[[], bool], *, real_s: float = 60.0) -> None:
         """Wait for what must come; the bound only ends a test that hangs."""
         async with asyncio.timeout(real_s):
             while not true():

@@ -231,6 +231,8 @@ async def test_a_no_of_the_agent_is_counted_by_its_reason(
     assert story.count(counter) == story.count("tobacco.visits") >= 2
     assert story.kinds("door_opened", "taken") == []
     assert not story.world.visits
+    tried = [f["session"] for a, f in story.desk.asked if a == "release"]
+    assert len(tried) == len(set(tried)) == (story.count("tobacco.visits") if action == "release" else 0)  # once each
 
 
 async def test_a_basket_that_is_refused_is_cancelled(tmp_path: Path) -> None:
