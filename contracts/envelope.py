@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from contracts.event_types import EVENT_TYPES, EventData, Privacy
+from contracts.ids import MAX_WHOLE
 
 TYPE_PREFIX = "cn.zhanggui."
 TYPE_SUFFIX = ".v1"
@@ -28,9 +29,9 @@ class BadEventError(ValueError):
 class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where an event that a fork re-appended was first written."""
 
-    stream: str
-    seq: int
-    hash: str
+    stream: Annotated[str, Meta(max_length=64)]
+    seq: Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
+    hash: Annotated[str, Meta(max_length=64)]
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -42,7 +43,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     type: Annotated[str, Meta(max_length=128)]
     time: Annotated[str, Meta(max_length=40)]
     datacontenttype: Literal["application/json"]
-    sequence: int
+    sequence: Annotated[int, Meta(ge=1, le=MAX_WHOLE)]
     boot: Annotated[str, Meta(max_length=64)]
     monotonicns: int
     clockquality: ClockQuality

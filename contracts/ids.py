@@ -1,4 +1,4 @@
-"""Names that may stand in a topic, and fresh random identities."""
+"""Names that may stand in a topic, fresh random identities, and how large a number may be."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import uuid
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 _ID = re.compile(ID_PATTERN)
+MAX_WHOLE = 2**53 - 1  # the largest whole number that every JSON reader and every database keeps as it is
 
 
 class BadIdError(ValueError):

@@ -12,6 +12,7 @@ import zstandard
 from msgspec import Meta
 
 from contracts.event_types import Lane
+from contracts.ids import MAX_WHOLE
 
 MAX_BATCH_EVENTS = 512
 MAX_BATCH_BYTES = 256 * 1024
@@ -26,7 +27,9 @@ MAX_OFFERS = 32  # what is offered becomes one event: it must fit
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$(?!\n)")]
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
-Seq = Annotated[int, Meta(ge=0)]
+Seq = Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
+Position = Annotated[int, Meta(ge=1, le=MAX_WHOLE)]  # of an event in its stream: the first is 1
+Millis = Annotated[int, Meta(ge=-MAX_WHOLE, le=MAX_WHOLE)]
 
 
 class BadMessageError(ValueError):
@@ -42,10 +45,10 @@ class Presence(Message, frozen=True, kw_only=True):
 
     online: bool
     boot: Id
-    conn: int
+    conn: Seq
     instance: Id
     agent_version: Annotated[str, Meta(max_length=64)]
-    since: int  # ms since 1970, by the store's clock
+    since: Millis  # ms since 1970, by the store's clock
 
 
 class Parent(Message, frozen=True, kw_only=True):
@@ -62,9 +65,9 @@ class Hello(Message, frozen=True, kw_only=True):
     stream: Uuid
     instance: Id
     nonce: Id
-    next_seq: Annotated[int, Meta(ge=1)]
+    next_seq: Position
     tail_hash: Hash
-    t0: int
+    t0: Millis
     parent: Parent | None = None
     probe: Seq | None = None
 
@@ -78,9 +81,9 @@ class HelloAnswer(Message, frozen=True, kw_only=True):
     hash_at_watermark: Hash
     active: bool
     window: Annotated[int, Meta(ge=1)]
-    t0: int
-    t1: int
-    t2: int
+    t0: Millis
+    t1: Millis
+    t2: Millis
     hash_at_probe: Hash | None = None
 
 
@@ -103,8 +106,8 @@ class Ack(Message, frozen=True, kw_only=True):
 class Gap(Message, frozen=True, kw_only=True):
     """Telemetry that the edge dropped: sequences `first` to `last`, and the chain's hash at `last`."""
 
-    first: Annotated[int, Meta(ge=1)] = msgspec.field(name="from")
-    last: Annotated[int, Meta(ge=1)] = msgspec.field(name="to")
+    first: Position = msgspec.field(name="from")
+    last: Position = msgspec.field(name="to")
     reason: Annotated[str, Meta(max_length=64)]
     count: Seq
     last_hash: Hash
@@ -115,7 +118,7 @@ class Batch(Message, frozen=True, kw_only=True):
 
     stream: Uuid
     nonce: Id
-    first_seq: Annotated[int, Meta(ge=1)]
+    first_seq: Position
     prev_hash: Hash
     events: Annotated[list[msgspec.Raw], Meta(max_length=MAX_BATCH_EVENTS)]
     last_hash: Hash
@@ -155,8 +158,8 @@ class Command(Message, frozen=True, kw_only=True):
     type: Annotated[str, Meta(max_length=64)]
     args: dict[str, str | int | None]
     issued_by: Annotated[str, Meta(max_length=64)]
-    expires_at: int
-    ttl_ms: int
+    expires_at: Millis
+    ttl_ms: Millis
 
 
 M = TypeVar("M", bound=Message)

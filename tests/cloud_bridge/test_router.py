@@ -9,8 +9,10 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 
 import aiomqtt
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,8 @@ from cloud_bridge.requests import Requests
 from cloud_bridge.router import Publication, Router
 from cloud_bridge.storage import Storage, read_events
 from contracts.clock import ManualClock, SystemClock
+from contracts.envelope import Origin, next_hash, root_hash
+from contracts.event_types import StoreOpened
 from contracts.messages import Ack, Hello, HelloAnswer, Presence, Request, Response, decode_message, encode_message
 from contracts.topics import StoreTopics
 from tests.cloud_bridge.wire import STREAM, Chain
@@ -295,3 +299,50 @@ def test_a_compressed_answer_says_so() -> None:
 def test_an_address_names_port_and_user(url: str, port: int, user: str | None, clock: ManualClock) -> None:
     shell = MqttShell(url=url, router=None, clock=clock, rng=Random(1), counters=Counters())
     assert (shell._port, shell._user, shell._tls) == (port, user, url.startswith("mqtts"))
+
+
+UNBOUND = 2**63  # more than a database can hold
+A_HELLO = {"stream": STREAM, "instance": "i", "nonce": "n", "next_seq": 1, "tail_hash": "0" * 64, "t0": 0}
+A_PARENT = {"stream": STREAM, "common": 1, "hash": "0" * 64}
+A_GAP = {"from": 1, "to": UNBOUND, "reason": "x", "count": 1, "last_hash": "0" * 64}
+A_PRESENCE = {"online": True, "boot": "b", "conn": 1, "instance": "i", "agent_version": "1", "since": 0}
+
+
+@pytest.mark.parametrize(
+    ("topic", "message"),
+    [
+        (TOPICS.presence, A_PRESENCE | {"conn": UNBOUND}),  # retained: it would meet the bridge at every start
+        (TOPICS.hello_up("ledger"), A_HELLO | {"probe": UNBOUND}),
+        (TOPICS.hello_up("ledger"), A_HELLO | {"next_seq": UNBOUND}),
+        (TOPICS.hello_up("ledger"), A_HELLO | {"parent": A_PARENT | {"common": UNBOUND}}),
+        (
+            TOPICS.events("telemetry"),
+            {
+                "stream": STREAM,
+                "nonce": "n",
+                "first_seq": UNBOUND + 1,
+                "prev_hash": root_hash(STREAM).hex(),
+                "events": [{}],
+                "last_hash": next_hash(bytes(32), b"{}").hex(),
+                "gap": A_GAP,
+            },
+        ),
+    ],
+)
+async def test_a_number_without_measure_is_dropped_like_any_nonsense(
+    bench: Bench, topic: str, message: dict[str, Any]
+) -> None:
+    assert await bench.router.handle(topic, msgspec.json.encode(message), retained=True) is None
+    assert bench.counters[f"dropped_malformed_{topic.split('/')[5]}"] == 1
+
+
+async def test_an_event_whose_origin_has_no_measure_is_a_dead_letter(bench: Bench, storage: Storage) -> None:
+    """One bad event never blocks a lane."""
+    chain = Chain().grow(1)
+    chain.say(StoreOpened(staff_id="s"), origin=Origin(stream=STREAM, seq=UNBOUND, hash="0" * 64))
+    answer = await bench.say(TOPICS.events("ledger"), chain.batch(1, 2))
+    assert answer is not None
+    assert decode_message(answer.payload, Ack).watermark == 2
+    first, second = (event.dead for event in read_events(storage.path, "demo", "shop1"))
+    assert first is None
+    assert "origin" in (second or "")
