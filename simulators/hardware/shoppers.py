@@ -94,13 +94,13 @@ class Shoppers:
         return not self.stopping.is_set() and (end_s is None or due_s < end_s)
 
     def _choose(self, rng: Random) -> str | None:
-        """A cabinet with nobody before it and its doors closed."""
+        """A cabinet with nobody before it, its doors closed and held: what is free is free for who showed a code."""
         here = set(self._world.visits.values())
         free = [
             cabinet
             for cabinet in self._cabinets
             if not (self._habits.one_at_a_cabinet and (self._busy[cabinet] or cabinet in here))
-            and not any(self._world.doors[name].is_open for name in self._world.compartments_of(cabinet))
+            and not any(self._world.is_free(name) for name in self._world.compartments_of(cabinet))
         ]
         choice = rng.random()  # drawn always, so that a busy cabinet does not shift all later draws
         return free[int(choice * len(free))] if free else None

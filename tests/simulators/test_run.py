@@ -95,6 +95,20 @@ async def test_never_two_at_one_cabinet_unless_asked(tmp_path: Path) -> None:
     assert shoppers.counters["balked"] > 0
 
 
+async def test_nobody_takes_the_door_that_was_freed_for_one_who_walked_off(tmp_path: Path) -> None:
+    """Their goods would be on another's bill, and no store could know."""
+    doorman, shoppers = await shop(tmp_path, seed=5, duration_s=600.0, mean_gap_s=1.0, walk_off_p=1.0)
+    assert shoppers.counters["walked_off"] > 10
+    free_since: dict[str, float] = {}
+    for record in doorman.told:
+        if record.kind == "pulsed":
+            free_since[record.cabinet] = record.t
+        elif record.kind == "latch_expired":
+            free_since.pop(record.cabinet, None)
+        elif record.kind == "visit_started":
+            assert record.cabinet not in free_since, record
+
+
 async def test_the_same_seed_gives_the_same_day(tmp_path: Path) -> None:
     days = [(await shop(tmp_path, seed=seed, duration_s=300.0))[0].told for seed in (1, 1, 2)]
     assert days[0] == days[1] != days[2]
