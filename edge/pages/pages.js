@@ -10,12 +10,26 @@
     const early = button && button.dataset.guard !== undefined && Date.now() - shown < 700;
     if (button && !button.disabled && !early) say(button.dataset.act, button.dataset.value);
 
+    const step = event.target.closest("button[data-step]");
+    const counted = step && document.getElementById(step.dataset.of);
+    if (counted) {
+      const n = (Number.parseInt(counted.value, 10) || 0) + Number(step.dataset.step);
+      counted.value = Math.min(Number(counted.max), Math.max(Number(counted.min), n));
+      counted.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+
     const key = event.target.closest("button[data-key]");
     if (key) {
       const field = document.getElementById("pin");
       if (!field) return;
       field.value = key.dataset.key === "delete" ? field.value.slice(0, -1) : (field.value + key.dataset.key).slice(0, field.maxLength);
     }
+  });
+
+  // A number in a long form is kept as soon as it is typed: a customer may come in between.
+  document.addEventListener("change", (event) => {
+    const field = event.target.closest("input[data-change]");
+    if (field) say(field.dataset.change, field.name, { n: field.value });
   });
 
   document.addEventListener("submit", (event) => {

@@ -12,10 +12,11 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from edge.desk.client import DeskClient
+from edge.desk.messages import MAX_GOODS
 from look import lang_of
 
 MAX_FIELD_CHARS: Final = 160
-MAX_FIELDS: Final = 4
+MAX_FIELDS: Final = MAX_GOODS  # a form has one field a product at most
 _HERE: Final = Path(__file__).parent
 _HEAD: Final = (
     f"<style>{(_HERE / 'pages.css').read_text('utf-8')}</style>"

@@ -10,9 +10,10 @@ from nicegui import ui
 
 from contracts.clock import Clock
 from edge.desk.client import DeskClient
-from edge.desk.messages import Reply
+from edge.desk.messages import CountDesk, Reply
 from edge.pages import kiosk_draw, staff_draw
 from edge.pages.room import Act, live_page, store_name
+from edge.pages.staff_count import count_of, pieces
 from edge.pages.staff_view import REFUSALS, Desk, lapsed, screen_of
 from look import Frame, Part, page_frame
 from look.i18n import t
@@ -48,6 +49,7 @@ class _Tablet:
         self._lang, self._heading = frame.lang, frame.heading
         self._desk = Desk()
         self._terminal = secrets.token_hex(8)  # this page; a reload is another terminal and signs in again
+        self._count: CountDesk | None = None  # as last drawn
         self._word, self._done, self._told_until_s = "", "", 0.0
         self._asking = self._beating = False
         self._status = Part("div", classes="zg-sr", props="role=status aria-live=assertive")
@@ -69,6 +71,10 @@ class _Tablet:
         if pace_s >= self._told_until_s:
             self._word = self._done = ""
         screen = screen_of(state, desk)
+        if screen.count != self._count:  # it begins, comes back after a customer, or the book has changed meanwhile
+            self._count, desk.drawn = screen.count, dict(desk.counted)
+        if state is not None and count_of(state, desk.counting) is None:
+            desk.count("")  # done elsewhere: the next one begins from the book
         heading = staff_draw.heading(screen, state, lang)
         self._strip.show(staff_draw.strip(state, screen, lang))
         self._stale.show(kiosk_draw.stale(lang) if self._client.stale and state is not None else join())
@@ -114,6 +120,8 @@ class _Tablet:
                 desk.naming = act.value
             case "back":
                 desk.naming = ""
+                if not desk.errand:
+                    desk.count("")
                 desk.go("")
             case "refuse":
                 desk.go("refuse", act.value)
@@ -123,6 +131,10 @@ class _Tablet:
                 desk.go("restock")
             case "lift":
                 desk.go("lift")
+            case "count":
+                desk.count(act.value)
+            case "counted" if self._asks_for(act.value):
+                desk.counted[act.value] = act.fields.get("n", "")
             case "restock_door":
                 desk.go("pin_restock", act.value)
             case "lift_target":
@@ -177,9 +189,34 @@ class _Tablet:
                     "restock", cabinet=cabinet, compartment=compartment, staff_id=desk.staff_id, pin=pin
                 )
                 self._answer(reply, "restock")
+            case "count_save" if desk.staff_id and desk.counting:
+                await self._save_count({sku: n for sku, n in act.fields.items() if self._asks_for(sku)})
             case "pin_lift" if desk.staff_id:
                 reply = await self._client.ask("lift", staff_id=desk.staff_id, pin=pin, target=desk.target)
                 self._answer(reply, "lift")
+
+    def _asks_for(self, sku: str) -> bool:
+        """Whether the count under way has this product."""
+        count = count_of(self._client.state, self._desk.counting) if self._client.state else None
+        return count is not None and any(goods.sku == sku for goods in count.goods)
+
+    async def _save_count(self, typed: dict[str, str]) -> None:
+        """Tell the agent what was counted. What it does not take stays on the page, to be mended."""
+        desk = self._desk
+        desk.counted, desk.drawn = dict(typed), dict(typed)
+        units = pieces(typed)
+        if units is None:
+            self._tell(word="malformed")
+            return
+        cabinet, _, compartment = desk.counting.partition("/")
+        reply = await self._client.ask(
+            "count", cabinet=cabinet, compartment=compartment, staff_id=desk.staff_id, units=units
+        )
+        if reply.ok:
+            desk.count("")
+            self._tell(done="count")
+        else:
+            self._tell(word=reply.reason or "other")
 
     def _answer(self, reply: Reply, done: str) -> None:
         """Tell the outcome; the errand ends unless only the PIN was wrong."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from edge.desk.messages import AlarmDesk, BasketLine, CabinetDesk, DeskState, SessionDesk, StaffDesk
-from edge.pages import kiosk_draw
+from edge.pages import kiosk_draw, staff_count
 from edge.pages.staff_view import REFUSALS, Desk, Request, Screen, amount_fen, doors_of, revokes_of
 from edge.pages.words import known, reason
 from look.i18n import Lang, t
@@ -32,6 +32,8 @@ def heading(screen: Screen, state: DeskState | None, lang: Lang) -> str:
             return t("staff.request.title", lang, cabinet=_name(screen.request.cabinet, lang))
         case "review" if screen.review:
             return t("staff.review.title", lang, cabinet=_cabinet_of(screen.review.cabinet, state, lang))
+        case "count" if screen.count and state:
+            return t("staff.count.title", lang, door=_place(state, staff_count.place_of(screen.count), lang))
         case "pin_restock":
             return t("staff.restock", lang)
         case "pin_lift":
@@ -47,7 +49,7 @@ def body(screen: Screen, state: DeskState | None, desk: Desk, lang: Lang) -> Mar
 def _key(screen: Screen) -> str:
     """Another key is another screen: the next request must not be released by the tap meant for the last one."""
     about = screen.request.session.session if screen.request else screen.review.session if screen.review else ""
-    return f"{screen.kind}:{about}"
+    return f"{screen.kind}:{staff_count.place_of(screen.count) if screen.count else about}"
 
 
 def _body(screen: Screen, state: DeskState | None, desk: Desk, lang: Lang) -> Markup:
@@ -68,6 +70,8 @@ def _body(screen: Screen, state: DeskState | None, desk: Desk, lang: Lang) -> Ma
             return _doors(state, lang)
         case "lift":
             return _revokes(state, lang)
+        case "count" if screen.count:
+            return staff_count.form(screen.count, desk.drawn, lang)
         case "pin_release":
             return _pin("pin_release", t("staff.pin.release", lang), lang)
         case "pin_restock":
@@ -149,6 +153,8 @@ def foot(screen: Screen, state: DeskState | None, lang: Lang) -> Markup:
             )
         case "review" if screen.review:
             return _review_buttons(screen, lang)
+        case "count":
+            return tag("div", _button(t("staff.back", lang), "back"), staff_count.save(lang), class_="sp-thumbs")
         case "pin" | "refuse" | "restock" | "lift" | "pin_release" | "pin_restock" | "pin_lift":
             return _button(t("staff.back", lang), "back")
         case "home" if state and screen.me:
@@ -422,6 +428,10 @@ def _home(_: Screen, state: DeskState, lang: Lang) -> Markup:
         )
         for r in state.reviews
     ]
+    counts = [
+        _row("count", place, "warn", _place(state, place, lang), t("staff.count.first", lang))
+        for place in map(staff_count.place_of, state.counts)
+    ]
     alarms = [
         tag(
             "li",
@@ -433,6 +443,7 @@ def _home(_: Screen, state: DeskState, lang: Lang) -> Markup:
     return tag(
         "div",
         tag("p", t("staff.home.calm", lang), class_="zg-soft sp-calm"),
+        _panel(t("staff.counts", lang), tag("div", counts, class_="sp-rows"), "counts", lang) if counts else None,
         _panel(t("staff.reviews", lang), tag("div", reviews, class_="sp-rows") if reviews else None, "reviews", lang),
         _panel(t("staff.sessions", lang), tag("ul", sessions) if sessions else None, "sessions", lang),
         _panel(t("staff.alarms", lang), tag("ul", alarms) if alarms else None, "alarms", lang),
@@ -441,5 +452,5 @@ def _home(_: Screen, state: DeskState, lang: Lang) -> Markup:
 
 
 def _panel(title: str, content: Markup | None, name: str, lang: Lang) -> Markup:
-    empty = tag("p", icon("check"), t(f"staff.{name}.none", lang), class_="sp-none")
-    return tag("section", tag("h2", title), content or empty, aria_label=title, class_="sp-card")
+    shown = content or tag("p", icon("check"), t(f"staff.{name}.none", lang), class_="sp-none")
+    return tag("section", tag("h2", title), shown, aria_label=title, class_="sp-card")

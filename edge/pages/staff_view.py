@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from edge.desk.messages import BasketLine, CabinetDesk, CompartmentDesk, DeskState, ReviewDesk, SessionDesk, StaffDesk
+from edge.desk.messages import (
+    BasketLine,
+    CabinetDesk,
+    CompartmentDesk,
+    CountDesk,
+    DeskState,
+    ReviewDesk,
+    SessionDesk,
+    StaffDesk,
+)
+from edge.pages.staff_count import count_of
 
 Kind = Literal[
     "starting",  # no agent yet
@@ -17,6 +27,7 @@ Kind = Literal[
     "review",  # one session to decide
     "restock",  # which door
     "lift",  # which revoke
+    "count",  # how many stand behind one door; stays below a customer's request, and comes back after it
     "pin_release",
     "pin_restock",
     "pin_lift",
@@ -38,6 +49,9 @@ class Desk:
     naming: str = ""  # chosen name, PIN still to come
     errand: Errand = ""
     target: str = ""  # of the errand: a session, a revoke, or cabinet and compartment joined by a slash
+    counting: str = ""  # cabinet and compartment whose count is under way
+    counted: dict[str, str] = field(default_factory=dict)  # by product: what was typed so far
+    drawn: dict[str, str] = field(default_factory=dict)  # what the form began with: typing must not redraw it
     signed_in_pace_s: float = 0.0  # real time: it waits for a line, not for a store
     seen_on_duty: bool = False
     touched_s: float = 0.0
@@ -51,11 +65,16 @@ class Desk:
     def leave(self) -> None:
         """Forget the person."""
         self.staff_id = self.naming = self.target = ""
+        self.count("")
         self.errand = ""
         self.seen_on_duty = False
 
     def go(self, errand: Errand, target: str = "") -> None:
         self.errand, self.target = errand, target
+
+    def count(self, target: str) -> None:
+        """Begin the count behind a door; "" ends it."""
+        self.counting, self.counted, self.drawn = target, {}, {}
 
     def beat_due(self, now_s: float) -> bool:
         """A beat goes out only for somebody signed in here who has touched the page lately."""
@@ -82,6 +101,7 @@ class Screen:
     request: Request | None = None
     waiting: int = 0  # requests beside this one
     review: ReviewDesk | None = None
+    count: CountDesk | None = None
 
 
 def lapsed(state: DeskState | None, desk: Desk, pace_s: float) -> bool:
@@ -118,7 +138,8 @@ def screen_of(state: DeskState | None, desk: Desk) -> Screen:
         return Screen(desk.errand, me)
     if waiting:
         return Screen("request", me, waiting[0], len(waiting) - 1)
-    return Screen("home", me)
+    count = count_of(state, desk.counting)
+    return Screen("count", me, count=count) if count is not None else Screen("home", me)
 
 
 def staff_of(state: DeskState | None, staff_id: str) -> StaffDesk | None:

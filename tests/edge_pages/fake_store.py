@@ -18,6 +18,7 @@ from edge.desk.messages import (
     BasketLine,
     CabinetDesk,
     CompartmentDesk,
+    CountDesk,
     DeskState,
     Goods,
     MemberCard,
@@ -212,6 +213,18 @@ class FakeStore:
         item = ReviewDesk(session="r1", cabinet="snack", reason="ambiguous", delta_g=692.4, proposal=proposal)
         self.all(reviews=(item,))
 
+    def count(self, cabinet: str, compartment: str, *goods: Goods) -> None:
+        """The weights behind a door proved nothing: it sells again once staff have counted."""
+        self.all(
+            counts=(*self.now.counts, CountDesk(cabinet=cabinet, compartment=compartment, goods=goods)),
+            alarms=(*self.now.alarms, AlarmDesk(code="count_due", subject=compartment, since_s=12.0)),
+        )
+        doors = tuple(
+            replace(d, available=False, reason="count_due", count_due=True) if d.compartment == compartment else d
+            for d in self._cabinet(cabinet).compartments
+        )
+        self.put(cabinet, compartments=doors)
+
     def alarm(self, code: str, subject: str, since_s: float = 95.0) -> None:
         self.all(alarms=(AlarmDesk(code=code, subject=subject, since_s=since_s),))
 
@@ -294,6 +307,22 @@ class FakeStore:
                 if ask.pin != PIN:
                     return "wrong_pin"
                 self._set(replace(self.now, revokes=tuple(r for r in self.now.revokes if r != ask.target)))
+            case "count":
+                self._counted(ask)
             case _:
                 return "gone"
         return ""
+
+    def _counted(self, ask: Ask) -> None:
+        doors = tuple(
+            replace(d, available=True, reason="", count_due=False) if d.compartment == ask.compartment else d
+            for d in self._cabinet(ask.cabinet).compartments
+        )
+        self._put(ask.cabinet, compartments=doors)
+        self._set(
+            replace(
+                self.now,
+                counts=tuple(c for c in self.now.counts if c.compartment != ask.compartment),
+                alarms=tuple(a for a in self.now.alarms if a.subject != ask.compartment),
+            )
+        )

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from edge.desk.messages import CabinetDesk, CompartmentDesk, DeskState, SessionDesk
+from edge.desk.messages import CabinetDesk, CompartmentDesk, CountDesk, DeskState, SessionDesk
 from edge.pages import kiosk_draw
 from edge.pages.kiosk_view import Choice, Kind, Screen, chosen_goods, goods_of, qty_of, screen_of
+from edge.pages.words import reason
 from look.i18n import LANGS, Lang
 from tests.edge_pages.fake_store import (
     COLA,
@@ -297,3 +298,19 @@ def test_only_seconds_that_a_customer_can_use_are_counted(state: str, shown: boo
 )
 def test_a_door_is_called_as_people_call_it(cabinet: str, lang: Lang, title: str) -> None:
     assert kiosk_draw.heading(screen_of(at(cabinet, state="wait"), cabinet), lang) == title
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_door_that_waits_for_a_count_says_so_and_names_nothing(lang: Lang) -> None:
+    """T12: what staff must count stands in the same state, and no kiosk draws it."""
+    here = next(c for c in first_state().cabinets if c.cabinet == "staffed")
+    first, second = here.compartments
+    due = replace(first, available=False, reason="count_due", count_due=True)
+    counts = (CountDesk(cabinet="staffed", compartment="C1", goods=ALL_SMOKE),)
+    says = reason("count_due", lang)
+    for doors in ((due, second), (due, replace(due, compartment="C2"))):
+        state = replace(with_cabinet(replace(here, compartments=doors)), counts=counts)
+        screen = screen_of(state, "staffed")
+        drawn = kiosk_draw.heading(screen, lang) + kiosk_draw.body(screen, Choice(), lang)
+        assert says in drawn
+        assert not any(word in drawn for word in TOBACCO_WORDS)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from edge.desk.messages import AlarmDesk, DeskState, ReviewDesk, SessionDesk, StaffDesk
+from edge.desk.messages import AlarmDesk, CountDesk, DeskState, ReviewDesk, SessionDesk, StaffDesk
 from edge.pages import staff_draw
+from edge.pages.staff_count import pieces
 from edge.pages.staff_view import Desk, Kind, lapsed, requests_of, revokes_of, screen_of
 from look.i18n import LANGS, Lang
-from tests.edge_pages.fake_store import COLA, SMOKE_B, TEA, first_state, line
+from tests.edge_pages.fake_store import COLA, SMOKE_A, SMOKE_B, TEA, first_state, line
 
 
 def store(*, on_duty: bool = True, request: dict[str, Any] | None = None, **fields: Any) -> DeskState:
@@ -46,6 +48,7 @@ def li(**fields: Any) -> Desk:
     return desk
 
 
+COUNT = CountDesk(cabinet="staffed", compartment="C1", goods=(SMOKE_A, SMOKE_B))
 REVIEW = ReviewDesk(session="r1", cabinet="snack", reason="ambiguous", delta_g=351.5, proposal=(line(COLA, 1),))
 
 
@@ -77,6 +80,11 @@ REVIEW = ReviewDesk(session="r1", cabinet="snack", reason="ambiguous", delta_g=3
         (store(), li(errand="pin_lift", target="store"), "pin_lift"),
         (store(reviews=(REVIEW,)), li(errand="review", target="r1"), "review"),
         (store(), li(errand="review", target="r1"), "home"),  # decided elsewhere
+        (store(counts=(COUNT,)), li(), "home"),
+        (store(counts=(COUNT,)), li(counting="staffed/C1"), "count"),
+        (store(counts=(COUNT,), request={}), li(counting="staffed/C1"), "request"),  # a customer comes first
+        (store(counts=(COUNT,)), li(counting="staffed/C2"), "home"),  # that one needs none
+        (store(counts=(COUNT,)), Desk(counting="staffed/C1"), "name"),  # nobody is signed in
     ],
 )
 def test_each_place_has_its_screen(state: DeskState | None, desk: Desk, kind: Kind) -> None:
@@ -268,10 +276,47 @@ def test_a_locked_name_cannot_be_chosen() -> None:
     assert "No staff" in staff_draw.body(screen_of(empty, Desk()), empty, Desk(), "en")
 
 
+def test_a_count_has_one_labelled_row_a_product() -> None:
+    state, desk = store(counts=(COUNT,)), li(counting="staffed/C1", drawn={"tb": "70"})
+    screen = screen_of(state, desk)
+    drawn = staff_draw.body(screen, state, desk, "en")
+    assert re.findall(r'<label for="units-(\w+)"><strong>([^<]+)', drawn) == [
+        ("ta", "Sample A, hard pack"),
+        ("tb", "Sample B, soft pack"),
+    ]
+    fields = re.findall(r'<input id="units-(\w+)" name="(\w+)" type="number".*? value="(\d+)"', drawn)
+    assert fields == [("ta", "ta", "18"), ("tb", "tb", "70")]  # the book, or what was typed before
+    assert re.findall(r'data-step="(-?1)" data-of="units-ta" aria-label="([^"]+)"', drawn) == [
+        ("-1", "One less: Sample A, hard pack"),
+        ("1", "One more: Sample A, hard pack"),
+    ]
+    assert "nothing opens" in drawn
+    assert "Door 1" in staff_draw.heading(screen, state, "en")
+    foot = staff_draw.foot(screen, state, "en")
+    assert 'form="count-form"' in foot
+    assert 'data-act="back"' in foot
+    assert 'data-act="count" data-value="staffed/C1"' in staff_draw.body(screen_of(state, li()), state, li(), "en")
+    assert "To count" not in staff_draw.body(screen_of(store(), li()), store(), li(), "en")
+
+
+@pytest.mark.parametrize(
+    ("typed", "counted"),
+    [
+        ({"ta": "0", "tb": "500"}, {"ta": 0, "tb": 500}),
+        ({"ta": " 7 ", "tb": "007"}, {"ta": 7, "tb": 7}),
+        ({}, {}),  # the agent refuses it
+        *(({"ta": "1", "tb": bad}, None) for bad in ("", "-1", "501", "1.5", "1e2", "x", "９", "²", "1" * 5000)),
+    ],
+)
+def test_only_whole_numbers_of_pieces_are_counted(typed: dict[str, str], counted: dict[str, int] | None) -> None:
+    assert pieces(typed) == counted
+
+
 @pytest.mark.parametrize("lang", LANGS)
 @pytest.mark.parametrize(
     "desk",
     [
+        li(counting="staffed/C1"),
         Desk(),
         Desk(naming="li"),
         li(),
@@ -281,7 +326,10 @@ def test_a_locked_name_cannot_be_chosen() -> None:
 def test_every_screen_draws_in_both_languages(desk: Desk, lang: Lang) -> None:
     session = replace(store(request={"needs": ("age", "release")}).cabinets[2].session, state="sent")  # type: ignore[type-var]
     state = store(
-        reviews=(REVIEW,), revokes=("cabinet:snack",), alarms=(AlarmDesk(code="?", subject="x", since_s=1.0),)
+        reviews=(REVIEW,),
+        counts=(COUNT,),
+        revokes=("cabinet:snack",),
+        alarms=(AlarmDesk(code="?", subject="x", since_s=1.0),),
     )
     state = replace(state, cabinets=(replace(state.cabinets[0], session=session), *state.cabinets[1:]))
     for one in (state, None):

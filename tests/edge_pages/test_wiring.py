@@ -26,7 +26,7 @@ from edge.pages.words import EN
 from tests.conftest import free_port
 from tests.edge_pages.fake_store import CODE, MEMBER, PIN, SMOKE_B, first_state, line
 from tests.edge_pages.test_kiosk import at
-from tests.edge_pages.test_staff import REVIEW, store
+from tests.edge_pages.test_staff import COUNT, REVIEW, store
 
 
 class StubAgent:
@@ -108,8 +108,8 @@ async def pages(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pages]:
         ([{"act": "start", "value": "A1", "fields": {}}], Act("start", "A1")),  # as the library wraps it
         ({"act": "member", "fields": {"code": "x" * 500}}, Act("member", "", {"code": "x" * 160})),  # cut
         (
-            {"act": "member", "fields": {str(n): "x" for n in range(9)}},
-            Act("member", "", {str(n): "x" for n in range(4)}),
+            {"act": "count_save", "fields": {str(n): "x" for n in range(99)}},
+            Act("count_save", "", {str(n): "x" for n in range(60)}),
         ),
         ({"act": "start", "value": 7, "fields": "no"}, Act("start")),  # of another type: as if not said
         ({"act": "member", "fields": {"code": 7}}, Act("member")),
@@ -362,6 +362,84 @@ async def test_restock_and_lift_ask_for_the_pin_again(pages: Pages) -> None:
     assert "Who are you?" in pages.text("heading")
 
 
+async def counting(pages: Pages) -> None:
+    await signed_in(pages, store(counts=(COUNT,)))
+    await pages.act("count", "staffed/C1")
+    assert "Count: " in pages.text("heading")
+
+
+async def test_a_count_is_told_product_by_product(pages: Pages) -> None:
+    await counting(pages)
+    await pages.act("count_save", ta="17", tb=" 7", moon="1")  # a field that is not ours is not passed on
+    asked = {"cabinet": "staffed", "compartment": "C1", "staff_id": "li", "units": {"ta": 17, "tb": 7}}
+    assert pages.agent.asked == [("count", asked)]
+    assert "may sell again" in pages.text("notice")
+    assert "no request is waiting" in pages.text("heading")
+    await pages.act("count_save", ta="1", tb="1")  # a second tap
+    assert len(pages.agent.asked) == 1
+
+
+async def test_a_count_that_is_not_taken_stays_as_it_was_typed(pages: Pages) -> None:
+    await counting(pages)
+    await pages.act("count_save", ta="17", tb="")
+    assert pages.agent.asked == []  # no number: nothing to tell
+    assert "Something is wrong" in pages.text("notice")
+    assert 'name="ta" type="number"' in pages.text("body")
+    assert 'value="17"' in pages.text("body")
+    pages.agent.answer = Reply(id="", ok=False, reason="busy")
+    await pages.act("count_save", ta="17", tb="6")
+    assert "in use" in pages.text("notice")
+    assert 'value="6"' in pages.text("body")
+
+
+async def test_typing_redraws_nothing_and_survives_a_customer(pages: Pages) -> None:
+    await counting(pages)
+    form = pages.text("body")
+    await pages.act("counted", "tb", n="5")
+    await pages.act("counted", "moon", n="5")
+    pages.page.draw()
+    assert pages.text("body") == form  # or the field would lose the keyboard
+    pages.agent.set(store(counts=(COUNT,), request={}))
+    assert "Release asked" in pages.text("heading")
+    await pages.act("release", "s1")
+    pages.agent.set(store(counts=(COUNT,)))
+    assert "Count: " in pages.text("heading")
+    assert 'value="5"' in pages.text("body")
+    assert 'value="18"' in pages.text("body")
+    fewer = replace(COUNT, goods=(replace(COUNT.goods[0], units=9), COUNT.goods[1]))
+    pages.agent.set(store(counts=(fewer,)))  # the book has moved
+    assert 'value="9"' in pages.text("body")
+    assert 'value="5"' in pages.text("body")
+
+
+async def test_a_count_ends_with_back_and_where_somebody_else_has_made_it(pages: Pages) -> None:
+    await counting(pages)
+    await pages.act("counted", "tb", n="5")
+    await pages.act("back")
+    assert "no request is waiting" in pages.text("heading")
+    await pages.act("count", "staffed/C1")
+    assert 'value="5"' not in pages.text("body")
+    await pages.act("counted", "tb", n="5")
+    pages.agent.set(store())
+    assert "no request is waiting" in pages.text("heading")
+    pages.agent.set(store(counts=(COUNT,)))  # asked for again: begun from the book
+    assert "no request is waiting" in pages.text("heading")
+    await pages.act("count", "staffed/C1")
+    assert 'value="5"' not in pages.text("body")
+    assert pages.agent.asked == []
+
+
+async def test_what_must_be_counted_is_named_to_staff_only(pages: Pages) -> None:
+    """T12: the kiosk and a tablet with nobody signed in draw none of it."""
+    pages.agent.set(store(counts=(COUNT,)))
+    for address in ("/kiosk/staffed?lang=en", "/staff?lang=en"):
+        text = (await pages.open(address)).text
+        await pages.act("count", "staffed/C1")
+        assert "Sample" not in text + pages.text("body", "heading")
+    await counting(pages)
+    assert "Sample A" in pages.text("body")
+
+
 async def test_nobody_signed_in_asks_for_nothing(pages: Pages) -> None:
     await pages.open("/staff?lang=en")
     pages.agent.set(store(request={}, reviews=(REVIEW,)))
@@ -374,6 +452,8 @@ async def test_nobody_signed_in_asks_for_nothing(pages: Pages) -> None:
         "review_accept",
         "pin_restock",
         "pin_lift",
+        "count",
+        "count_save",
     ]:
         await pages.act(act, "s1", pin=PIN)
     assert pages.agent.asked == []

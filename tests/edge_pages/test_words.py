@@ -48,12 +48,12 @@ def test_every_screen_has_a_heading(lang: Lang) -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        *("busy", "blocked", "staff_absent", "device_offline", "revoked", "denied"),  # of a compartment
+        *("busy", "blocked", "staff_absent", "device_offline", "revoked", "denied", "count_due"),  # of a compartment
         *("revoke", "T01", "T02", "T03", "T04", "T05", "T06", "T11", "T14"),  # rules of the gate
         *("D.offline", "D.fence", "D.door", "D.incident", "D.weights", "D.latch", "D.busy"),  # of the devices
         *("no_session", "no_such_compartment", "not_ready", "no_licence", "closed", "starting", "bad_basket"),
         *("age_needed", "no_proposal", "no_review", "no_such_shelf", "not_adult", "not_revoked", "nothing_declared"),
-        *("over_cap", "over_hold", "released_already", "stale", "too_late"),  # of the tables
+        *("over_cap", "over_hold", "released_already", "stale", "too_late", "not_due"),  # of the tables
         *("agent_unreachable", "malformed", "too_many_asks"),  # of the socket
         *("wrong_pin", "locked_out", "pin_required", "not_on_duty", "not_manager"),  # of staff
     ],
