@@ -97,6 +97,9 @@ def encode(message: WorkerMessage) -> bytes:
 
 
 def decode(line: bytes) -> WorkerMessage:
-    """The message of one line. Raises msgspec.DecodeError (which covers a wrong schema)."""
-    message: WorkerMessage = _DECODER.decode(line)
+    """The message of one line. Raises msgspec.DecodeError (which covers a wrong schema and bytes that are no text)."""
+    try:
+        message: WorkerMessage = _DECODER.decode(line)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError("not text, or nested without end") from error
     return message

@@ -48,6 +48,7 @@ def test_there_and_back_on_one_short_line(message):
     [
         b"",  # nothing
         b"\xff\xfe\n",  # not text
+        b'{"kind":"ended","reason":"\xff"}',  # not text where text should stand
         b"[h264 @ 0x55] error while decoding MB 3 4\n",  # what a video library prints
         b"{}",  # no kind
         b'{"kind":"frame","data":"AAAA"}',  # a kind that nobody allowed
