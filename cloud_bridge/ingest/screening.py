@@ -18,6 +18,7 @@ from contracts.event_types import EVENT_TYPES, ConfigChanged
 
 MAX_REASON_CHARS = 256
 WITHHELD = "personal_data"
+MAX_NESTING = 32  # of what the vocabulary does not know; far less than any reader of JSON takes
 
 # Parts of a field's name, split at every '_', '-' and change of case.
 _PERSONAL_WORDS = frozenset({
@@ -38,6 +39,8 @@ _HINTS_OF_NAMES = (
     b"photo", b"picture", b"portrait", b"selfie", b"jpg", b"jpeg", b"png", b"idn", b"id_n", b"id-n", b"card",
     b"identity", b"passport", b"citizen", b"personal",
 )  # fmt: skip
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{\]}])')
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _LONG_NUMBER = re.compile(rb"\d{17}[\dXx]")
 _CHECK_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
@@ -67,6 +70,8 @@ def judge(raw: bytes, *, stream: str, seq: int, tenant: str, store: str) -> Judg
         wrong = str(error)[:MAX_REASON_CHARS]
     named = envelope.name if envelope is not None and envelope.name in EVENT_TYPES else ""
     fields = not allowed
+    if fields and not wrong and _nests_too_deep(raw):
+        wrong = f"nested deeper than {MAX_NESTING}"
     if _hints_at_personal_data(raw, fields=fields) and _holds_personal_data(raw, fields=fields):
         return Judged(b"", named, "", "", "", None, WITHHELD)  # the reason is not kept: it may quote the event
     if wrong or envelope is None:
@@ -95,6 +100,16 @@ def _check_place(envelope: Envelope, *, stream: str, seq: int, tenant: str, stor
         aware = False
     if not aware:
         raise BadEventError(f"time: {envelope.time!r} is no RFC 3339 time")
+
+
+def _nests_too_deep(raw: bytes) -> bool:
+    """Whether brackets stand in brackets more than `MAX_NESTING` deep; those inside strings do not count."""
+    depth = 0
+    for found in _BRACKETS.findall(raw):
+        depth += _STEPS.get(found, 0)
+        if depth > MAX_NESTING:
+            return True
+    return False
 
 
 def _hints_at_personal_data(raw: bytes, *, fields: bool) -> bool:

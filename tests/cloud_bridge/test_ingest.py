@@ -202,6 +202,19 @@ def _event(**changed) -> bytes:
     return msgspec.json.encode({**msgspec.json.decode(chain.raws[0]), **changed})
 
 
+def _new(data: object) -> bytes:
+    """An event of a type that this version does not know."""
+    return _event(type="cn.zhanggui.mirror.waved.v1", data=data)
+
+
+def _nested(depth: int) -> msgspec.Raw:
+    return msgspec.Raw(b"[" * depth + b"]" * depth)
+
+
+def _config(document: msgspec.Raw) -> dict[str, object]:
+    return {"source": "store.toml", "digest": "d", "document": document}
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -218,6 +231,9 @@ def _event(**changed) -> bytes:
         (_event(time="2026-03-02T01:00:00"), "time"),  # of no zone
         (_event(data={"staff_id": 5}), "store.opened"),  # breaks its schema
         (_event(data={"staff_id": "s", "extra": 1}), "store.opened"),  # says what the vocabulary does not know
+        (_new({"hands": _nested(400)}), "nested"),  # a reader of JSON would fall over it
+        (_new({"hands": _nested(31)}), "nested"),
+        (_event(type="cn.zhanggui.config.changed.v1", data=_config(_nested(400))), "nested"),
         (_event(privacy="pseudonymous"), "privacy"),  # another class than the vocabulary's
     ],
 )
@@ -233,8 +249,11 @@ def test_a_dead_letter_is_kept_and_never_blocks_the_lane(raw: bytes, reason: str
     assert [row[3] for row in kept[1:]] == [None, None]
 
 
-def test_an_unknown_type_is_kept_as_it_is() -> None:
-    raw = _event(type="cn.zhanggui.mirror.waved.v1", data={"hands": 2})
+@pytest.mark.parametrize(
+    "data", [{"hands": 2}, {"hands": _nested(30)}, {"hands": "[" * 99}, {"hands": '\\"' + "{" * 99}, [[]] * 99]
+)
+def test_an_unknown_type_is_kept_as_it_is(data: object) -> None:
+    raw = _new(data)
     judged = judge(raw, stream=STREAM, seq=1, tenant="demo", store="shop1")
     assert (judged.raw, judged.type, judged.dead) == (raw, "mirror.waved", None)
 
