@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -62,7 +63,7 @@ class Samples:
     query: list[float] = field(default_factory=list)
     commit: list[float] = field(default_factory=list)
     pin: list[float] = field(default_factory=list)
-    failed: int = 0
+    failed: Counter[str] = field(default_factory=Counter)  # by the cabinet's word
 
 
 class Store:
@@ -132,8 +133,8 @@ class Store:
             await runner.declare(session, basket)
             await asyncio.sleep(REST_S * self._rng.random())
             began_ns = time.monotonic_ns()
-            await runner.release(session, "amy", PIN)
-            if await self._served(cabinet):
+            word = await runner.release(session, "amy", PIN)
+            if await self._served(cabinet, word.reason):
                 self.samples.release.append((self._marks.pulsed[door] - began_ns) / 1e6)
 
     async def pins(self) -> None:
@@ -144,7 +145,7 @@ class Store:
 
     # -------------------------------------------------------------- inside
 
-    async def _served(self, cabinet: str) -> bool:
+    async def _served(self, cabinet: str, reason: str = "") -> bool:
         """Wait for the frame and the end of the session; False (counted) if there was none."""
         door = f"{cabinet}-door"
         try:
@@ -152,7 +153,7 @@ class Store:
                 while door not in self._marks.pulsed or self._live(cabinet):  # noqa: ASYNC110 - a look for each visit
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            self.samples.failed += 1
+            self.samples.failed[reason or "no frame"] += 1
             return False
         # No frame goes to a door before its last latch is over. That wait is a rule, and not what is measured here.
         await asyncio.sleep(self._latch_s + REST_S)
@@ -264,8 +265,12 @@ def figures(samples: Samples) -> list[Figure]:
         Figure(f"limit: durable commit, p50 of {len(samples.commit)}", commit, "ms"),
         Figure("limit: durable commit, p99", percentile(samples.commit, 0.99), "ms"),
         Figure("checking the PIN of a release (not in the rows above)", statistics.median(samples.pin), "ms"),
-        Figure("visits whose door did not open", samples.failed, ""),
+        Figure(f"visits whose door did not open{_words(samples.failed)}", samples.failed.total(), ""),
     ]
+
+
+def _words(counts: Counter[str]) -> str:
+    return f" ({', '.join(sorted(counts))})" if counts else ""
 
 
 def main() -> int:
@@ -288,7 +293,7 @@ def main() -> int:
             print(known.exceptions[0], file=sys.stderr)
             return 1
     if not (samples.release and samples.scan):
-        print(f"no door opened in {samples.failed} visits", file=sys.stderr)
+        print(f"no door opened in {samples.failed.total()} visits{_words(samples.failed)}", file=sys.stderr)
         return 1
     show(f"unlock: {2 * pairs} cabinets", figures(samples), as_json=asked.json)
     return 0

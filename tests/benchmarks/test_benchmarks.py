@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -83,12 +84,17 @@ def test_a_ratio_is_the_median_of_the_rounds_not_the_ratio_of_the_medians():
 
 def test_unlock_figures_name_both_limits_and_the_doors_that_stayed_shut():
     samples = unlock.Samples(
-        release=[4.0, 8.0, 6.0], scan=[9.0], query=[0.5, 1.0, 2.0], commit=[3.0], pin=[40.0], failed=2
+        release=[4.0, 8.0, 6.0],
+        scan=[9.0],
+        query=[0.5, 1.0, 2.0],
+        commit=[3.0],
+        pin=[40.0],
+        failed=Counter(no_session=2),
     )
     rows = {(f.what, f.against): f for f in unlock.figures(samples)}
     assert rows["release → unlock frame, p50 of 3", "a bare status query and its reply"].ratio == 6.0
     assert rows["the same", "a bare durable commit"].value in (6.0, 9.0)
-    assert rows["visits whose door did not open", ""].value == 2
+    assert rows["visits whose door did not open (no_session)", ""].value == 2
 
 
 def test_start_figures_hold_the_cold_start_against_the_warm_one():
