@@ -70,8 +70,8 @@ def judge(raw: bytes, *, stream: str, seq: int, tenant: str, store: str) -> Judg
         wrong = str(error)[:MAX_REASON_CHARS]
     named = envelope.name if envelope is not None and envelope.name in EVENT_TYPES else ""
     fields = not allowed
-    if fields and not wrong and _nests_too_deep(raw):
-        wrong = f"nested deeper than {MAX_NESTING}"
+    if fields and not wrong:
+        wrong = _unreadable(raw)
     if _hints_at_personal_data(raw, fields=fields) and _holds_personal_data(raw, fields=fields):
         return Judged(b"", named, "", "", "", None, WITHHELD)  # the reason is not kept: it may quote the event
     if wrong or envelope is None:
@@ -100,6 +100,17 @@ def _check_place(envelope: Envelope, *, stream: str, seq: int, tenant: str, stor
         aware = False
     if not aware:
         raise BadEventError(f"time: {envelope.time!r} is no RFC 3339 time")
+
+
+def _unreadable(raw: bytes) -> str:
+    """Why whoever reads this JSON later could not ("" if they can): the envelope looked at its own fields only."""
+    if _nests_too_deep(raw):
+        return f"nested deeper than {MAX_NESTING}"
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return f"data: {error}"[:MAX_REASON_CHARS]
+    return ""
 
 
 def _nests_too_deep(raw: bytes) -> bool:

@@ -233,6 +233,7 @@ def _config(document: msgspec.Raw) -> dict[str, object]:
         (_event(data={"staff_id": "s", "extra": 1}), "store.opened"),  # says what the vocabulary does not know
         (_new({"hands": _nested(400)}), "nested"),  # a reader of JSON would fall over it
         (_new({"hands": _nested(31)}), "nested"),
+        (_new({"hands": msgspec.Raw(b"1e999")}), "data"),  # a number that no machine holds
         (_event(type="cn.zhanggui.config.changed.v1", data=_config(_nested(400))), "nested"),
         (_event(privacy="pseudonymous"), "privacy"),  # another class than the vocabulary's
     ],
