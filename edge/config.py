@@ -270,6 +270,14 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
     for kind, ids in (("product", [p.sku for p in config.product]), ("staff", [p.id for p in config.staff])):
         for name in sorted({name for name in ids if ids.count(name) > 1}):
             yield f"{kind}.{name}", f"is described {ids.count(name)} times; keep one"
+    ports: dict[str, str] = {}
+    for line in config.bus:
+        if line.port in ports:
+            yield (
+                f"bus.{line.id}.url",
+                f"bus {ports[line.port]!r} has {line.port} already; put their devices on one bus",
+            )
+        ports[line.port] = line.id
     addresses: dict[tuple[str, int], str] = {}
     protocol_of = {"lock_board": "lock_8a", "scale": "modbus_rtu", "scanner": "scanner", "id_card": "id_card"}
     for device in config.device:

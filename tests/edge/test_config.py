@@ -72,6 +72,7 @@ WRONG = [
     pytest.param("serial:///", "serial://", ["bus.0.url", "serial:///"], id="a port that is no path"),
     pytest.param("?baud=9600", "?baud=fast", ["bus.0.url", "baud"], id="a speed that is no number"),
     pytest.param("?baud=9600", "?baud=0", ["bus.0.url", "baud"], id="no speed at all"),
+    pytest.param("/dev/scales-drink?", "/dev/scales-snack?", ["bus.scales-drink.url", "already"], id="one port twice"),
     pytest.param("[cloud]", "[cloud", ["not TOML"], id="not TOML at all"),
     pytest.param("unit_weight_g = 62.5", "unit_weight_g = inf", ["unit_weight_g", "finite"], id="no end of weight"),
     pytest.param("price_fen = 650", "price_fen = 0", ["price_fen"], id="a price of nothing"),
