@@ -12,7 +12,19 @@ import pytest
 from edge.pages.words import EN, ZH
 from look.i18n import LANGS, Lang
 from tests.e2e.conftest import AxeCheck, OpenPage, StartServer
-from tests.edge_pages.fake_store import CODE, COLA, MEMBER, NUTS, PIN, TEA, TOBACCO_WORDS, FakeStore, line
+from tests.edge_pages.fake_store import (
+    CODE,
+    COLA,
+    MEMBER,
+    NUTS,
+    PIN,
+    SMOKE_A,
+    SMOKE_B,
+    TEA,
+    TOBACCO_WORDS,
+    FakeStore,
+    line,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -366,6 +378,89 @@ def test_reviews_restock_and_lift_say_before_what_will_happen(
     page.get_by_text(words(lang, "staff.done.lift")).wait_for()
     page.click("[data-act=sign_out]")
     at(page, words(lang, "staff.name.title"))
+
+
+@visits
+def test_staff_count_before_a_door_sells_again(
+    shop: Shop, open_page: OpenPage, axe: AxeCheck, lang: Lang, width: int
+) -> None:
+    shop.store.count("staffed", "C1", SMOKE_A, SMOKE_B)
+    kiosk = open_page(f"{shop.url}/kiosk/staffed?lang={lang}", width=width)
+    kiosk.get_by_text(words(lang, "reason.count_due")).wait_for()
+    assert kiosk.locator("#door-C1").is_disabled()
+    assert not any(word in kiosk.content() for word in TOBACCO_WORDS)
+    axe(kiosk)
+
+    page = open_page(f"{shop.url}/staff?lang={lang}", width=width)
+    assert not any(word in page.content() for word in TOBACCO_WORDS)
+    sign_in(page)
+    card = page.get_by_role("region", name=words(lang, "staff.counts"))
+    assert words(lang, "staff.count.first") in card.inner_text()
+    assert words(lang, "staff.alarm.count_due") in page.inner_text("main")
+    axe(page)
+    tab_to(page, r"#count-staffed\/C1")  # from here by keyboard alone
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#count-form")
+    assert words(lang, "staff.count.says") in page.inner_text("main")
+    large = "(e) => [e.getBoundingClientRect().width, e.getBoundingClientRect().height]"
+    for part in ("#units-ta", "#units-ta-less", "#units-ta-more", "#count-save", "#back"):
+        assert min(page.eval_on_selector(part, large)) >= TARGET_PX
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    axe(page)
+    name = SMOKE_A.name_zh if lang == "zh" else SMOKE_A.name_en
+    assert page.get_by_label(name, exact=False).first.is_visible()
+    for _ in range(2):
+        tab_to(page, "#units-ta-less")
+        page.keyboard.press("Enter")
+    assert page.input_value("#units-ta") == "16"
+    tab_to(page, "#units-tb")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("6")
+    tab_to(page, "#units-tb-more")
+    page.keyboard.press("Space")
+
+    shop.store.answers["count"] = "busy"  # what is not taken stays to be mended
+    tab_to(page, "#count-save")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text=words(lang, "reason.busy")).wait_for()
+    assert (page.input_value("#units-ta"), page.input_value("#units-tb")) == ("16", "7")
+    shop.store.answers.clear()
+    page.click("#count-save")
+    page.get_by_text(words(lang, "staff.done.count")).wait_for()
+    at(page, words(lang, "staff.home.title", name="李敏"))
+    asked = shop.store.asked[-1]
+    assert (asked.cabinet, asked.compartment, asked.staff_id, asked.units) == (
+        "staffed",
+        "C1",
+        "li",
+        {"ta": 16, "tb": 7},
+    )
+    card.wait_for(state="detached")
+    kiosk.get_by_text(words(lang, "reason.count_due")).wait_for(state="detached")
+    assert kiosk.locator("#door-C1").is_enabled()
+
+
+def test_a_customer_interrupts_a_count_and_nothing_typed_is_lost(shop: Shop, open_page: OpenPage) -> None:
+    shop.store.count("snack", "A1", COLA, NUTS)
+    page = open_page(f"{shop.url}/staff?lang=en", width=390)
+    sign_in(page)
+    page.click(r"#count-snack\/A1")
+    page.fill("#units-cola", "9")
+    page.click("#units-nuts-more")
+    kiosk = open_page(f"{shop.url}/kiosk/staffed?lang=en", width=390)
+    kiosk.click("#door-C2")
+    at(kiosk, EN["kiosk.id.title"])
+    shop.store.prove_adult("staffed")
+    kiosk.click("#goods-tb")
+    kiosk.click("#want")
+    at(page, "Release asked: Staffed cabinet")
+    page.wait_for_timeout(800)
+    page.click("[data-act=release]")
+    page.wait_for_selector("#count-form")
+    assert (page.input_value("#units-cola"), page.input_value("#units-nuts")) == ("9", "5")
+    page.fill("#units-cola", "501")  # more than a count may be: the browser says so, nothing is sent
+    page.click("#count-save")
+    assert "count" not in [a.action for a in shop.store.asked]
 
 
 def test_a_closed_tablet_signs_its_person_out(shop: Shop, open_page: OpenPage) -> None:
