@@ -15,7 +15,7 @@ from random import Random
 from contracts.clock import Clock
 from edge.config import CabinetConfig, CompartmentConfig, IdCardConfig, StoreConfig
 from edge.desk.client import DeskClient
-from edge.desk.messages import CabinetDesk, SessionDesk
+from edge.desk.messages import CabinetDesk, CountDesk, SessionDesk
 from simulators.hardware.rig import Rig
 from simulators.world import DoorClosedError, NotThereError, World
 
@@ -23,6 +23,7 @@ ADULT_CARD = "000000199001010018"
 MINOR_CARD = "000000201001010018"
 LOOK_EVERY_S = 0.2
 BEAT_EVERY_S = 30.0
+COUNT_EVERY_S = 10.0  # staff walk to the shelf no more often
 SIGN_IN_S = 5.0  # what typing a PIN takes, and until the page shows it
 TERMINAL = "counter"
 
@@ -67,11 +68,11 @@ class TobaccoStory:
         self.counters: Counter[str] = Counter()
 
     async def staff(self) -> None:
-        """Stay signed in and look after requests until cancelled. Needs someone with a PIN."""
+        """Stay signed in, look after requests, count what is asked for, until cancelled. Needs someone with a PIN."""
         rng = Random(f"{self._seed}:staff")
         person = next(iter(self._pins))
         answered: set[str] = set()
-        next_beat_s = 0.0
+        next_beat_s = next_count_s = 0.0
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
             state = self._desk.state
@@ -89,10 +90,25 @@ class TobaccoStory:
             if self._clock.now_s() >= next_beat_s:
                 next_beat_s = self._clock.now_s() + BEAT_EVERY_S
                 await self._desk.ask("beat", staff_id=person, terminal=TERMINAL)
+            if state.counts and self._clock.now_s() >= next_count_s:
+                next_count_s = self._clock.now_s() + COUNT_EVERY_S
+                for due in state.counts:
+                    await self._count(person, due)
             for session in self._waiting(state.cabinets):
                 if session.session not in answered:
                     answered.add(session.session)
                     await self._answer(rng, person, session)
+
+    async def _count(self, person: str, due: CountDesk) -> None:
+        """Count what truly stands behind a closed door, as the agent asks before it sells there again."""
+        if self._world.door(due.compartment).is_open:
+            return
+        shelves = [shelf for shelf in self._world.shelves.values() if shelf.compartment == due.compartment]
+        units = {g.sku: sum(shelf.units()[g.sku] for shelf in shelves) for g in due.goods}
+        reply = await self._desk.ask(
+            "count", cabinet=due.cabinet, compartment=due.compartment, staff_id=person, units=units
+        )
+        self.counters["staff.counted"] += reply.ok
 
     @staticmethod
     def _waiting(cabinets: Sequence[CabinetDesk]) -> list[SessionDesk]:

@@ -14,7 +14,7 @@ import pytest
 from contracts.clock import ManualClock, ScaledClock
 from edge.config import StoreConfig
 from edge.desk.client import AGENT_UNREACHABLE
-from edge.desk.messages import BasketLine, CabinetDesk, DeskState, Reply, SessionDesk, StaffDesk
+from edge.desk.messages import BasketLine, CabinetDesk, CountDesk, DeskState, Goods, Reply, SessionDesk, StaffDesk
 from simulators.hardware.id_card import IdCardReader
 from simulators.hardware.rig import Rig
 from simulators.hardware.run import run_store
@@ -35,6 +35,7 @@ class FakeDesk:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.on_duty = False
         self.session: SessionDesk | None = None
+        self.counts: tuple[CountDesk, ...] = ()
         self.reachable = True
         self.stale = False
         self.opens = True  # a release opens the latch
@@ -60,7 +61,7 @@ class FakeDesk:
             cabinet="tobacco", name_zh="烟", name_en="T", mode="staff_release", compartments=(), session=self.session
         )
         amy = StaffDesk(staff_id="amy", name="Amy", manager=True, on_duty=self.on_duty)
-        return DeskState(store_zh="店", store_en="S", cabinets=(cabinet,), staff=(amy,))
+        return DeskState(store_zh="店", store_en="S", cabinets=(cabinet,), staff=(amy,), counts=self.counts)
 
     async def ask(self, action: str, **fields: Any) -> Reply:
         self.asked.append((action, fields))
@@ -90,6 +91,8 @@ class FakeDesk:
                 self._world.pulse("board-2", 1)
         elif action in ("cancel", "refuse"):
             self.session = None
+        elif action == "count":
+            self.counts = ()
         return Reply(id="", ok=True)
 
     # -------------------------------------------------------------- inside
@@ -170,6 +173,26 @@ async def test_adults_buy_what_they_declared_and_leave_with_their_card(tmp_path:
     assert not story.world.visits
     assert story.reader.card is None
     assert story.desk.ended.is_set()
+
+
+async def test_staff_count_what_truly_stands_behind_a_closed_door(tmp_path: Path) -> None:
+    story = Story(tmp_path, replace(PLAIN, mean_gap_s=10_000.0))
+    smoke = Goods(sku="smoke", name_zh="x", name_en="x", price_fen=1, units=99)  # the book is wrong
+    story.desk.counts = (CountDesk(cabinet="tobacco", compartment="t1", goods=(smoke,)),)
+    truth = story.world.shelf("shelf-t1").units()["smoke"]
+    story.world.force("t1")
+    await story.play(lambda: False, story_s=60.0)
+    assert story.desk.actions("count") == []  # somebody has it open
+    story.world.close("t1")
+    story.desk.refuses["count"] = "busy"
+    await story.play(lambda: len(story.desk.actions("count")) == 2, story_s=200.0)
+    asked_s = story.clock.now_s()
+    assert asked_s >= 70.0  # no more often than staff walk
+    del story.desk.refuses["count"]
+    await story.play(lambda: story.count("staff.counted") == 1, story_s=400.0)
+    assert story.count("staff.counted") == 1
+    units = {"cabinet": "tobacco", "compartment": "t1", "staff_id": "amy", "units": {"smoke": truth}}
+    assert story.desk.asked[-1] == ("count", units)
 
 
 async def test_some_take_fewer_than_they_asked_for(tmp_path: Path) -> None:
