@@ -390,9 +390,10 @@ class CabinetRunner:
         return await self._ask(Prove(session, method, passed, reading.person_day_key), session)
 
     async def release(self, session: str, staff_id: str, pin: str) -> RequestResult:
-        """Staff release the live session (T02); the PIN is asked for each release."""
+        """Staff release the live session with the basket as it stands now (T02); the PIN is asked for each release."""
         if staff_id not in self._staff.on_duty():
             return RequestResult(ok=False, session=session, reason="staff_absent")
+        held = self._memory.durable.session.get(session)
         if why := await self._staff.confirm(staff_id, pin):
             return RequestResult(ok=False, session=session, reason=why)
         slot = self._memory.slot
@@ -405,7 +406,7 @@ class CabinetRunner:
             compartment=slot.compartment,
             at_s=self._clock.now_s(),
         )
-        return await self._ask(Give(word), session)
+        return await self._ask(Give(word, held.declared if held else None), session)
 
     async def decide_review(self, session: str, staff_id: str, accept: bool) -> RequestResult:
         """Staff on duty charge the proposal of a review, or drop it."""

@@ -508,6 +508,23 @@ async def test_a_person_has_one_quota_in_all_cabinets():
         assert (await shop.runner.declare(asked.session, (line(),))).ok
 
 
+async def test_a_basket_that_changes_while_the_pin_is_checked_is_not_released():
+    """Staff have seen one piece; the customer asks for two before the word is given."""
+    shop = Shop("staff_release")
+    async with shop.boot():
+        assert await shop.staff.sign_in("anna", PIN, "counter") == ""
+        asked = await shop.runner.request("staff_release", "k1", "m1", (line("biscuit", 1),))
+        assert (await shop.runner.age_proof(asked.session, ADULT, "id_card")).ok
+        released, declared = await asyncio.gather(
+            shop.runner.release(asked.session, "anna", PIN),
+            shop.runner.declare(asked.session, (line("biscuit", 2),)),
+        )
+        assert (declared.ok, released.ok, released.reason) == (True, False, "basket_changed")
+        assert (shop.state(), shop.lock.frames) == ("asked", 0)
+        assert (await shop.runner.release(asked.session, "anna", PIN)).ok  # they have looked again
+        await shop.until(lambda: shop.lock.frames == 1)
+
+
 class SlowLedger(FakeLedger):
     """Commits in order, whoever waits for them, as the real one does; while `held`, none is made."""
 

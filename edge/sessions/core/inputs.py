@@ -155,9 +155,13 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class Give:
-    """A release by a person whose PIN was just checked."""
+    """A release by a person whose PIN was just checked.
+
+    `declared` is the basket as it stood when they asked; if it is another by now, they must look again. None: not said.
+    """
 
     release: Release
+    declared: tuple[Line, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

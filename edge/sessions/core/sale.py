@@ -186,6 +186,9 @@ def give(house: House, d: Draft, given: Give) -> None:
     if session.mode == "staff_release" and not session.declared:
         d.answer = "nothing_declared"
         return
+    if given.declared is not None and given.declared != session.declared:
+        d.answer = "basket_changed"
+        return
     d.keep(release=release, released=slot.released + 1)
     failed = ask(house, d, "g1")
     if failed:
