@@ -24,7 +24,7 @@ from simulators.world import World
 PIN = "2468"
 KEY = bytes(range(32))
 STOCK = 150  # pieces on each shelf; 30 kg is what a scale bears
-REACH_S, HOLD_S = 0.05, 0.1  # real: until a hand pulls, and how long the door then stands open
+REACH_S, HOLD_S = 0.05, 0.25  # real: until a hand pulls; how long the door stands open, above two polls
 # A PIN's hash that costs nothing: what a real one costs is a row of its own.
 CHEAP_HASH = "scrypt$2$1$1$" + "5a" * 16 + "$5ad7ed341f44259e491819cc29b14b78eee4d18151eda978c3dcb5c02c1f9c89"
 
