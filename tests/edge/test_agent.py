@@ -22,8 +22,10 @@ from contracts.event_types import (
     CabinetSessionEnded,
     CabinetSessionStarted,
     CabinetSettlementResolved,
+    CabinetUnlockDenied,
     ConfigChanged,
     DeviceOffline,
+    InventoryCounted,
     MemberRecognised,
     PaymentCaptured,
     PeopleCountInterval,
@@ -274,6 +276,30 @@ async def test_a_lock_line_that_goes_midway_charges_nothing_wrong_and_comes_back
     sold = {line.sku: line.qty for r in shop.said(CabinetSettlementResolved) for line in r.lines}
     assert sold.pop("690006") == 1
     assert sold in ({}, {"690001": 1})
+
+
+async def test_a_scale_that_restarts_shuts_its_door_until_staff_have_counted(shop: Shop) -> None:
+    def door() -> tuple[bool, str]:
+        here = next(c for c in shop.agent.front.state().cabinets if c.cabinet == "S1")
+        return here.compartments[0].available, here.compartments[0].reason
+
+    async with shop.running():
+        shop.world.restart_scale("S1-a")
+        await shop.until(lambda: door() == (False, "count_due"))
+        typed = {"cabinet": "S1", "compartment": "S1-door", "code": shop.codes["m0001"]}
+        assert (await shop.ask("member", **typed)).reason == "count_due"
+        assert (await shop.ask("sign_in", staff_id="amy", pin=PIN, terminal="counter")).ok
+        count = next(c for c in shop.agent.front.state().counts if c.cabinet == "S1")
+        units = {g.sku: g.units for g in count.goods}
+        asked = {"cabinet": "S1", "compartment": "S1-door", "staff_id": "amy"}
+        assert (await shop.ask("count", **asked, units={**units, "690001": 1})).ok
+        assert door() == (True, "")
+        assert await shop.buys(BASKET) == "settled"
+    counted = [e for e in shop.said(InventoryCounted) if e.reason == "count"]
+    assert {(e.shelf, e.sku): e.units for e in counted}["S1-a", "690001"] == 1
+    assert {e.staff_id for e in counted} == {"amy"}
+    assert [e.reason for e in shop.said(CabinetUnlockDenied)] == ["count_due"]
+    assert shop.judged().findings == ()
 
 
 async def test_a_store_without_its_scanner_sells_by_typed_code_and_says_so(shop: Shop) -> None:
