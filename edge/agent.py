@@ -28,7 +28,7 @@ from edge.front import Front
 from edge.greeting import Begun, Greeting
 from edge.keys import read_member_key
 from edge.ledger import Ledger, LedgerOpenError, machine_instance
-from edge.ports import Record, Transaction
+from edge.ports import LedgerFullError, Record, Transaction
 from edge.sessions import CabinetRunner, PendedBasket, StaffDesk, load_policy
 from edge.sessions.pins import well_formed
 from edge.supervisor import Supervisor
@@ -47,6 +47,7 @@ WORK_DONE = frozenset(  # counted too, but nothing was lost by it
     {"opened", "connected", "starts", "requests", "replies"}
     | {f"{lane}_{what}" for lane in LANES for what in ("hellos", "batches", "events")}
 )
+DESCRIBE_EVERY_S = 30.0
 SAME_CODE_S = 10.0  # a code held before a camera is one code
 
 log = logging.getLogger("zhanggui.edge")
@@ -197,7 +198,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, then let the ledger drain for a moment. Raises DeskUnavailableError."""
-        await self._describe()
+        described = await self._described()
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks: list[asyncio.Task[None]] = []
@@ -225,6 +226,8 @@ class Agent:
                 keep(f"cabinet:{cabinet}", runner.run, cap_s=2.0)
             for camera, service in self.cameras.items():
                 keep(f"camera:{camera}", partial(self._watch, service))
+            if not described:
+                keep("describe", self._describe_when_there_is_room)
             keep("uplink", self.uplink.run)
             keep("staff", self.staff.run)
             keep("time", self.time.run)
@@ -235,14 +238,25 @@ class Agent:
             for task in (*tasks, *self._greetings):
                 task.cancel()
 
-    async def _describe(self) -> None:
-        """Tell the cloud what stands here, whenever that differs from what was told last."""
+    async def _described(self) -> bool:
+        """Tell the cloud what stands here, whenever that differs from what was told last; False on a full disk."""
         document = msgspec.json.encode(self.config.document())
         digest = hashlib.sha256(document).hexdigest()[:32]
         if self.ledger.state("config").get("digest") != msgspec.json.encode(digest):
             event = ConfigChanged(source="store.toml", digest=digest, document=msgspec.Raw(document))
             puts = {("config", "digest"): msgspec.json.encode(digest)}
-            await self.ledger.commit(Transaction(records=[Record(data=event)], puts=puts))
+            try:
+                await self.ledger.commit(Transaction(records=[Record(data=event)], puts=puts))
+            except LedgerFullError as error:
+                log.warning("the ledger has no room (%s): no door opens until there is some", error)
+                return False
+        return True
+
+    async def _describe_when_there_is_room(self) -> None:
+        """A full disk at start stops no agent: doors stay watched, and the description follows."""
+        while not await self._described():
+            await self._clock.sleep(DESCRIBE_EVERY_S)
+        await asyncio.Event().wait()
 
     async def _drain(self) -> None:
         await self.telemetry.flush()

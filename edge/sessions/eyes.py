@@ -15,7 +15,7 @@ from contracts.clock import Clock
 from device_drivers.capabilities import Door, Lock, Scale
 from device_drivers.errors import DeviceError
 from edge.sessions.core.inputs import Weight
-from edge.sessions.core.settlement import milligrams, noise_mg
+from edge.sessions.core.settlement import same
 
 CLOSED_POLLS = 3
 SAMPLES = 5
@@ -163,7 +163,7 @@ class ScaleEye:
         if self.powered_up or sample.overload or not sample.stable or asked_s < self._not_before_s:
             self._window.clear()
             return
-        if any(abs(milligrams(g) - milligrams(sample.gross_g)) > noise_mg(self._sigma_g) for _, g in self._window):
+        if self._window and not same(median(g for _, g in self._window), sample.gross_g, self._sigma_g):
             self._window.clear()  # each sample alone is stable, together they are not
         self._window.append((asked_s, sample.gross_g))
         if len(self._window) == SAMPLES:
