@@ -173,6 +173,7 @@ class Agent:
             tell=self.telemetry.tell,
             changed=self._changed,
             tobacco=frozenset(p.sku for p in config.product if p.category == "tobacco"),
+            clock=clock,
         )
         self.cameras: dict[str, CameraService] = {
             camera.id: self._camera(camera) for camera in config.device if isinstance(camera, CameraConfig)

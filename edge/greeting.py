@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from contracts.clock import Clock
 from contracts.event_types import EventData, MemberRecognised, RecommendationShown, ScanBarcode
 from contracts.member_code import BadCodeError, verify_member_code
 from contracts.messages import RecogniseAnswer, Response
 
 ASK_TTL_S = 8.0
 MAX_CARDS = 64
+REFUSALS_EVERY_S = 10.0  # a refused code is an event at most so often a device; all are counted
 
 log = logging.getLogger("zhanggui.edge")
 
@@ -48,7 +50,9 @@ class Greeting:
     tell: Callable[[EventData, str], None]
     changed: Callable[[], None]
     tobacco: frozenset[str]  # products that are never offered (T12)
+    clock: Clock
     counters: Counter[str] = field(default_factory=Counter)
+    _refusal_told_s: dict[str, float] = field(default_factory=dict)  # by device
     _cards: dict[str, RecogniseAnswer] = field(default_factory=dict)
 
     async def code(
@@ -59,10 +63,12 @@ class Greeting:
             member_ref = verify_member_code(text, self.key)
         except BadCodeError as error:
             self.counters["code.refused"] += 1
-            self.tell(
-                ScanBarcode(scanner=device, symbology=symbology, accepted=False, reason="not_a_member_code"), device
-            )
-            log.info("%s: %s", device, error)
+            now_s = self.clock.now_s()
+            if now_s - self._refusal_told_s.get(device, -REFUSALS_EVERY_S) >= REFUSALS_EVERY_S:
+                self._refusal_told_s[device] = now_s  # the lane is never dropped: garbage must not fill it
+                refused = ScanBarcode(scanner=device, symbology=symbology, accepted=False, reason="not_a_member_code")
+                self.tell(refused, device)
+                log.info("%s: %s", device, error)
             return Begun(ok=False, reason="bad_code")
         begun = await self.start(cabinet, compartment, member_ref)
         self.tell(ScanBarcode(scanner=device, symbology=symbology, accepted=begun.ok, reason=begun.reason), device)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from contracts.clock import Clock
+from contracts.envelope import BadEventError, EventTooLargeError
 from contracts.event_types import (
     AgentHealth,
     BusError,
@@ -118,9 +119,21 @@ class Telemetry:
                 except LedgerFullError:
                     self.counters["telemetry.not_written"] += 1
                     return
+                except (EventTooLargeError, BadEventError) as error:
+                    log.warning("the ledger refuses a fact: %s", error)
+                    await self._one_by_one(chunk)
                 for _ in chunk:
                     self._queue.popleft()
                 await asyncio.sleep(0)
+
+    async def _one_by_one(self, chunk: Sequence[Record]) -> None:
+        """One fact of many was refused by the ledger: it alone is dropped."""
+        for record in chunk:
+            try:
+                await self._ledger.commit(Transaction(records=[record]))
+            except (EventTooLargeError, BadEventError, LedgerFullError) as error:
+                log.warning("a fact of type %s was dropped: %s", record.data.TYPE, error)
+                self.counters["telemetry.refused"] += 1
 
     def _tell_bus_errors(self) -> None:
         for (bus, protocol, kind), count in self._bus_errors.items():

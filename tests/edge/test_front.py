@@ -135,6 +135,7 @@ class House:
             tell=lambda _data, _device: None,
             changed=lambda: None,
             tobacco=frozenset({"smoke", "cigar"}),
+            clock=self.clock,
         )
         self.runners = {
             cabinet.id: CabinetRunner(

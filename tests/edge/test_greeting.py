@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.clock import ManualClock
 from contracts.event_types import EventData, MemberRecognised, RecommendationShown, ScanBarcode
 from contracts.member_code import mint_member_code
 from contracts.messages import RecogniseAnswer, Response
-from edge.greeting import MAX_CARDS, Begun, Greeting
+from edge.greeting import MAX_CARDS, REFUSALS_EVERY_S, Begun, Greeting
 
 KEY = b"k" * 32
 
@@ -38,6 +39,7 @@ def greeting(answer: Response | None = None, begun: Begun = STARTED):
         tell=lambda data, _device: said.append(data),
         changed=lambda: said.append("changed"),
         tobacco=frozenset({"cig"}),
+        clock=ManualClock(),
     )
     return made, said
 
@@ -107,3 +109,15 @@ async def test_cards_are_bounded():
         await made.greet(f"s{n}", "m1", "S1")
     assert made.card("s0") is None
     assert made.card(f"s{MAX_CARDS + 4}") is not None
+
+
+async def test_garbage_before_a_scanner_does_not_fill_the_ledger():
+    made, said = greeting()
+    for _ in range(100):
+        await made.code("garbage", device="sc", cabinet="S1")
+    assert (made.counters["code.refused"], len(said)) == (100, 1)
+    assert isinstance(made.clock, ManualClock)
+    made.clock.step(REFUSALS_EVERY_S)
+    await made.code("garbage", device="sc", cabinet="S1")
+    await made.code("garbage", device="kiosk", cabinet="S1")  # each device by itself
+    assert len(said) == 3

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cloud_bridge.settings import Settings
+from contracts.clock import ManualClock
 from edge.config import CloudConfig, StaffConfig
 from edge.desk.messages import Ask
 from edge.greeting import Greeting
@@ -36,6 +37,7 @@ async def _never(*_: Any) -> Any:
             tell=lambda *_: None,
             changed=lambda: None,
             tobacco=frozenset(),
+            clock=ManualClock(),
         ),
     ],
     ids=lambda holder: type(holder).__name__,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from contracts.clock import ManualClock
+from contracts.envelope import EventTooLargeError
 from contracts.event_types import (
     AgentHealth,
     BusError,
@@ -129,3 +130,19 @@ async def test_run_tells_health_and_weights_that_moved(sink: Telemetry, book: Bo
     assert len(health) == 2
     assert health[0].counters == {"scan.refused": 2}
     assert health[0].rss_bytes > 1_000_000
+
+
+async def test_one_fact_that_the_ledger_refuses_takes_no_other_with_it(sink: Telemetry, book: Book):
+    commit = book.commit
+
+    async def picky(transaction: Transaction) -> None:
+        if any(r.data == PeopleOccupancy(value=2) for r in transaction.records):
+            raise EventTooLargeError("too large")
+        await commit(transaction)
+
+    book.commit = picky  # type: ignore[method-assign]  # a ledger with a limit
+    for n in (1, 2, 3):
+        sink.tell(PeopleOccupancy(value=n))
+    await sink.flush()
+    assert book.said == [PeopleOccupancy(value=1), PeopleOccupancy(value=3)]
+    assert sink.counters["telemetry.refused"] == 1

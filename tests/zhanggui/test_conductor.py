@@ -29,6 +29,11 @@ def test_a_nearly_full_disk_is_told_before_anything_is_written(tmp_path: Path, m
         make(tmp_path / "demo", broker_url="mqtt://127.0.0.1:1", camera=False, pin_hashes={"amy": "", "bo": ""})
 
 
+def test_a_folder_too_deep_for_a_socket_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match="characters too long for a socket"):
+        make(tmp_path / ("d" * 90), broker_url="mqtt://127.0.0.1:1", camera=False, pin_hashes={"amy": "", "bo": ""})
+
+
 def command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "zhanggui", *words], check=False, capture_output=True, text=True, timeout=60

@@ -51,7 +51,7 @@ def test_blows_and_a_lowered_speed_are_told() -> None:
     text = shown(
         kills=[{"process": "bridge", "at_s": 12.5}], speed={"asked": 5.0, "achieved": 3.2, "lowered": [4.0, 3.2]}
     )
-    assert "killed: bridge at 12.5 s of store time" in text
+    assert "killed: bridge 12.5 store seconds into the story" in text
     assert "lowered to [4.0, 3.2]" in text
 
 

@@ -254,7 +254,7 @@ class _Story:
         story_store_s, story_real_s = self.clock.now_s() - began_store_s, time.monotonic() - began_real_s
         drained_s = await self._drain()
         await self.children.stop(("agent", "pages", "bridge"))
-        result = verdict.judge(self.demo, kills=kills, drained_s=drained_s, speed=options.speed)
+        result = verdict.judge(self.demo, kills=kills, drained_s=drained_s, speed=options.speed, began_s=began_store_s)
         result["speed"] = {
             "asked": options.speed,
             "achieved": round(story_store_s / story_real_s, 2),

@@ -15,6 +15,7 @@ from zhanggui.errors import UserError
 TENANT, STORE = "demo", "s001"
 MEMBERS = 24
 MIN_FREE_BYTES = 200 * 1024 * 1024
+MAX_SOCKET_PATH = 100  # Linux holds 107 characters in a socket's address
 DEMO_PINS = {"amy": "2468", "bo": "1357"}
 
 _BUSES = (
@@ -111,6 +112,11 @@ def places(folder: Path) -> DemoStore:
 
 def make(folder: Path, *, broker_url: str, camera: bool, pin_hashes: dict[str, str]) -> DemoStore:
     """Write a fresh demo store into `folder` (emptied first). Raises UserError when there is no room."""
+    longest = max(len(str(place.resolve())) for place in (places(folder).desk_socket, places(folder).control_socket))
+    if longest > MAX_SOCKET_PATH:
+        raise UserError(
+            f"--data {folder}: {longest - MAX_SOCKET_PATH} characters too long for a socket; choose another"
+        )
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,37 @@ def at_rest(demo: DemoStore) -> bool:
     return all(lane.freed_seq == lane.tail_seq for lane in report.lanes)
 
 
-def cloud_events(demo: DemoStore) -> Iterator[tuple[Envelope, EventData | None]]:
-    """Every event that the cloud holds of the demo store, decoded. Raises BadEventError for a dead letter."""
+def cloud_events(demo: DemoStore) -> tuple[list[tuple[Envelope, EventData | None]], list[str]]:
+    """Every event that the cloud holds of the demo store, decoded; and one sentence for each dead letter."""
+    events: list[tuple[Envelope, EventData | None]] = []
+    dead: list[str] = []
     for lane in LANES:
         for stored in read_events(demo.cloud_db, TENANT, STORE, lane):
-            if stored.dead is not None:
-                raise BadEventError(f"{lane} {stored.seq}: dead letter: {stored.dead}")
-            envelope = decode_envelope(stored.raw)
-            yield envelope, decode_data(envelope)
+            reason = stored.dead
+            if reason is None:
+                try:
+                    envelope = decode_envelope(stored.raw)
+                    events.append((envelope, decode_data(envelope)))
+                except BadEventError as error:
+                    reason = str(error)
+            if reason is not None:
+                dead.append(f"{lane} {stored.seq} is a dead letter: {reason}")
+    return events, dead
 
 
-def judge(demo: DemoStore, *, kills: Sequence[tuple[str, float]], drained_s: float, speed: float) -> dict[str, Any]:
-    """The report: equality with findings, counters, the crossings of the camera, how long the drain took."""
-    events = list(cloud_events(demo))
+def judge(
+    demo: DemoStore,
+    *,
+    kills: Sequence[tuple[str, float]],
+    drained_s: float,
+    speed: float,
+    began_s: float = 0.0,
+) -> dict[str, Any]:
+    """The report: equality with findings, counters, the crossings of the camera, how long the drain took.
+
+    `kills` and `began_s` (the beginning of the story) in store seconds; the report counts from the beginning.
+    """
+    events, dead = cloud_events(demo)
     local = verify(demo.ledger)
     facts = [
         StreamFacts(
@@ -61,7 +79,7 @@ def judge(demo: DemoStore, *, kills: Sequence[tuple[str, float]], drained_s: flo
         bounce_s=max(1.0, 0.5 * speed),
         late_s=max(3.0, 2.0 * speed),
     )
-    findings = [*comparison.findings, *(f"the store's own ledger: {p}" for p in local.problems)]
+    findings = [*dead, *comparison.findings, *(f"the store's own ledger: {p}" for p in local.problems)]
     return {
         "equal": not findings,
         "findings": findings,
@@ -70,7 +88,7 @@ def judge(demo: DemoStore, *, kills: Sequence[tuple[str, float]], drained_s: flo
         "false_reviews": list(comparison.false_reviews),
         "counters": comparison.counters | {"events": len(events)},
         "crossings": _crossings(demo.folder / "camera.jsonl", events),
-        "kills": [{"process": who, "at_s": round(at_s, 1)} for who, at_s in kills],
+        "kills": [{"process": who, "at_s": round(at_s - began_s, 1)} for who, at_s in kills],
         "drained_s": round(drained_s, 1),
     }
 
@@ -99,7 +117,7 @@ def show(result: dict[str, Any], console: Console) -> None:
             table.add_row(f"people {direction}: counted of truth", f"{count['counted']} of {count['truth']}")
     console.print(table)
     for kill in result["kills"]:
-        console.print(f"killed: {kill['process']} at {kill['at_s']} s of store time", markup=False)
+        console.print(f"killed: {kill['process']} {kill['at_s']} store seconds into the story", markup=False)
     asked, achieved = result["speed"]["asked"], result["speed"]["achieved"]
     lowered = f", lowered to {result['speed']['lowered']}" if result["speed"]["lowered"] else ""
     console.print(f"speed: {asked:g} asked, {achieved:g} achieved{lowered}; drained in {result['drained_s']} s")
