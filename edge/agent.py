@@ -31,6 +31,7 @@ from edge.ledger import Ledger, LedgerOpenError, machine_instance
 from edge.ports import LedgerFullError, Record, Transaction
 from edge.sessions import CabinetRunner, PendedBasket, StaffDesk, load_policy
 from edge.sessions.pins import well_formed
+from edge.staff_cards import StaffCards
 from edge.supervisor import Supervisor
 from edge.telemetry import Telemetry
 from edge.timekeeping import Timekeeping
@@ -51,6 +52,12 @@ DESCRIBE_EVERY_S = 30.0
 SAME_CODE_S = 10.0  # a code held before a camera is one code
 
 log = logging.getLogger("zhanggui.edge")
+
+
+def _awaits_age(runner: CabinetRunner) -> str:
+    """The session of this cabinet that waits for a proof of age, or empty."""
+    session = runner.snapshot().session
+    return session.session if session is not None and "age" in session.needs else ""
 
 
 class AgentError(Exception):
@@ -148,6 +155,11 @@ class Agent:
         )
         self.time = Timekeeping(ledger=ledger, clock=clock, quality=lambda: ledger.clock_quality)
         self.staff = StaffDesk(staff=config.staff, policy=policy, ledger=ledger, clock=clock)
+        self.staff_cards = StaffCards(
+            readers=frozenset(reader.config.cabinet for reader in self.devices.readers),
+            staff=self.staff,
+            today=self.day_keys.today,
+        )
         payment = PendedBasket(ledger=ledger, clock=clock)
         self.runners: dict[str, CabinetRunner] = {
             cabinet.id: CabinetRunner(
@@ -188,6 +200,7 @@ class Agent:
             online=lambda: self.uplink.online,
             counters=self.all_counters,
             greet=self._greet,
+            arm=self.staff_cards.arm,
         )
         self.staff.listen(self._changed)
         self.desk = DeskServer(config.data_dir / "desk.sock", self.front, clock)
@@ -313,20 +326,22 @@ class Agent:
         return Begun(ok=result.ok, session=result.session if result.ok else "", reason=result.reason)
 
     async def _cards(self, watched: WatchedReader) -> None:
-        """A card is read only while a session of the cabinet waits for a proof of age; once for each laying down.
+        """A card is read only while a session of the cabinet waits for a proof of age, or while somebody on duty has
+        said that they lay their own; once for each laying down. A customer comes first.
 
         One that lay there before the session began, or was judged, proves nothing until it is lifted: a card that was
         left behind is not the next buyer's (T03). Between sessions nothing is asked but whether one lies there.
         """
-        runner, reader = self.runners[watched.config.cabinet], watched.reader
+        cabinet, cards = watched.config.cabinet, self.staff_cards
+        runner, reader = self.runners[cabinet], watched.reader
         lies = True  # a card that must be lifted first; true until the reader has said otherwise
         while True:
             await asyncio.sleep(CARD_EVERY_S)
-            session = runner.snapshot().session
-            wanted = session.session if session is not None and "age" in session.needs else ""
+            wanted, day = _awaits_age(runner), cards.today()
+            person = "" if wanted else cards.awaited(cabinet)
             reading = None
             try:
-                if wanted and not lies:
+                if (wanted or person) and not lies:
                     reading = await reader.read()
                     lies = reading is not None
                 else:
@@ -335,8 +350,13 @@ class Agent:
                 watched.health.failed(str(error))
                 continue
             watched.health.ok()
-            if reading is not None:
-                await runner.age_proof(wanted, reading, "id_card")
+            if reading is None:
+                continue
+            if wanted:
+                if day == cards.today():  # a pseudonym of yesterday tells nobody apart: lay it again
+                    await runner.age_proof(wanted, reading, "id_card")
+            elif not _awaits_age(runner):  # or else it may be the card of a customer who came meanwhile
+                cards.laid(cabinet, person, reading, day)
 
     # -------------------------------------------------------------- cameras
 

@@ -47,6 +47,7 @@ class Front:
     online: Callable[[], bool]
     counters: Callable[[], Mapping[str, int]]
     greet: Callable[[Begun, str], None]  # ask the cloud for a greeting, apart
+    arm: Callable[[str, str], bool]  # await the own card of a person at a cabinet; False without a reader
     _seen: dict[str, float] = field(default_factory=dict)  # session: when it was first shown
     _due: dict[str, float] = field(default_factory=dict)  # compartment to be counted: since when we know
 
@@ -72,6 +73,7 @@ class Front:
                     on_duty=p.on_duty,
                     beat_age_s=p.beat_age_s,
                     locked_s=p.locked_s,
+                    known=p.known,
                 )
                 for p in self.staff.people()
             ),
@@ -250,7 +252,20 @@ class Front:
             return _no("no_session")
         if not ask.pin:
             return _no("pin_required")
+        if not self._as_shown(runner, ask):
+            return _no("basket_changed")
         return _reply(await runner.release(ask.session, ask.staff_id, ask.pin))
+
+    def _as_shown(self, runner: CabinetRunner, ask: Ask) -> bool:
+        """What staff were shown is what they release: the basket of the session, as it stands in this moment."""
+        shown = runner.snapshot().session
+        declared = sorted((line.sku, line.qty) for line in shown.declared) if shown else []
+        return declared == sorted((line.sku, line.qty) for line in ask.lines)
+
+    async def _know(self, ask: Ask) -> Reply:
+        if not self.staff.is_here(ask.staff_id, ask.terminal):
+            return _no("staff_absent")
+        return Reply(id="", ok=True) if self.arm(ask.cabinet, ask.staff_id) else _no("no_reader")
 
     async def _refuse(self, ask: Ask) -> Reply:
         runner = self._runner_of(ask.session)
@@ -344,6 +359,7 @@ class Front:
         "restock": _restock,
         "lift": _lift,
         "count": _count,
+        "know": _know,
     }
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from contracts.backoff import Backoff
 from contracts.clock import Clock
-from edge.desk.messages import MAX_LINE_BYTES, MAX_STATE_BYTES, Action, Ask, DeskState, Reply
+from edge.desk.messages import MAX_LINE_BYTES, MAX_STATE_BYTES, Action, Ask, DeskState, Reply, Wish
 
 AGENT_UNREACHABLE: Final = "agent_unreachable"
 ASK_TIMEOUT_S = 10.0
@@ -43,6 +43,7 @@ class AskFields(TypedDict, total=False):
     accept: bool
     target: str
     units: dict[str, int]
+    lines: tuple[Wish, ...]
 
 
 @dataclass(slots=True)

@@ -86,6 +86,7 @@ class StaffDesk(Part, frozen=True, kw_only=True):
     on_duty: bool
     beat_age_s: float | None = None
     locked_s: float | None = None  # left of a lock-out after wrong PINs
+    known: bool = False  # their own card was read today: they may release tobacco (T02)
 
 
 class ReviewDesk(Part, frozen=True, kw_only=True):
@@ -140,7 +141,15 @@ Action = Literal[
     "restock",
     "lift",
     "count",
+    "know",
 ]
+
+
+class Wish(Part, frozen=True, kw_only=True):
+    """So many pieces of one product, as a page showed them."""
+
+    sku: Short
+    qty: Annotated[int, Meta(ge=0, le=MAX_UNITS)]
 
 
 class Ask(Part, frozen=True, kw_only=True, tag="ask"):
@@ -149,9 +158,10 @@ class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     start{cabinet, compartment} begins at a staffed cabinet with the proof of age; once an adult is proven,
     start{cabinet, compartment, session, sku, qty} says what is wanted. member{cabinet, compartment, code} is a code
     typed instead of scanned: it begins at a self-service cabinet. cancel{session} sign_in{staff_id, pin, terminal}
-    sign_out{staff_id, terminal} beat{staff_id, terminal} release{session, staff_id, pin}
+    sign_out{staff_id, terminal} beat{staff_id, terminal} release{session, staff_id, pin, lines}: what the page showed.
     refuse{session, staff_id, reason} review{session, staff_id, accept} restock{cabinet, compartment, staff_id, pin}
     lift{staff_id, pin, target} count{cabinet, compartment, staff_id, units}: pieces of every product behind the door.
+    know{staff_id, cabinet, terminal}: the next card laid on that cabinet's reader is this person's own.
     A terminal is one page: a reload is another.
     """
 
@@ -170,6 +180,7 @@ class Ask(Part, frozen=True, kw_only=True, tag="ask"):
     accept: bool = False
     target: Short = ""
     units: Annotated[dict[Short, Annotated[int, Meta(ge=0, le=MAX_UNITS)]], Meta(max_length=MAX_GOODS)] = {}
+    lines: Annotated[tuple[Wish, ...], Meta(max_length=MAX_GOODS)] = ()
 
     def __repr__(self) -> str:
         """What was asked, of what: never a PIN or a member's code."""

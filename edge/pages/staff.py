@@ -10,7 +10,7 @@ from nicegui import ui
 
 from contracts.clock import Clock
 from edge.desk.client import DeskClient
-from edge.desk.messages import CountDesk, Reply
+from edge.desk.messages import BasketLine, CountDesk, Reply, Wish
 from edge.pages import kiosk_draw, staff_draw
 from edge.pages.room import Act, live_page, store_name
 from edge.pages.staff_count import count_of, pieces
@@ -50,6 +50,7 @@ class _Tablet:
         self._desk = Desk()
         self._terminal = secrets.token_hex(8)  # this page; a reload is another terminal and signs in again
         self._count: CountDesk | None = None  # as last drawn
+        self._basket: tuple[BasketLine, ...] = ()  # of the request as last drawn
         self._word, self._done, self._told_until_s = "", "", 0.0
         self._asking = self._beating = False
         self._status = Part("div", classes="zg-sr", props="role=status aria-live=assertive")
@@ -71,6 +72,8 @@ class _Tablet:
         if pace_s >= self._told_until_s:
             self._word = self._done = ""
         screen = screen_of(state, desk)
+        if screen.kind == "request" and screen.request is not None:
+            self._basket = screen.request.session.declared
         if screen.count != self._count:  # it begins, comes back after a customer, or the book has changed meanwhile
             self._count, desk.drawn = screen.count, dict(desk.counted)
         if state is not None and count_of(state, desk.counting) is None:
@@ -166,6 +169,7 @@ class _Tablet:
                 desk.leave()
                 self._answer(reply, "sign_out")
             case "release" if desk.staff_id:
+                desk.shown = self._basket  # what stands on the screen is what is released, not what comes after it
                 reply = await self._client.ask("release", session=act.value, staff_id=desk.staff_id)
                 if reply.reason == "pin_required":
                     desk.go("pin_release", act.value)
@@ -173,8 +177,14 @@ class _Tablet:
                     self._answer(reply, "release")
             case "pin_release" if desk.staff_id:
                 session = desk.target
-                reply = await self._client.ask("release", session=session, staff_id=desk.staff_id, pin=pin)
+                lines = tuple(Wish(sku=line.sku, qty=line.qty) for line in desk.shown)
+                reply = await self._client.ask("release", session=session, staff_id=desk.staff_id, pin=pin, lines=lines)
                 self._answer(reply, "release")
+            case "know" if desk.staff_id:
+                reply = await self._client.ask(
+                    "know", staff_id=desk.staff_id, cabinet=act.value, terminal=self._terminal
+                )
+                self._answer(reply, "know")
             case "refuse_because" if desk.staff_id and act.value in REFUSALS:
                 session = desk.target
                 reply = await self._client.ask("refuse", session=session, staff_id=desk.staff_id, reason=act.value)

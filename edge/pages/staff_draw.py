@@ -7,7 +7,7 @@ from typing import Final
 
 from edge.desk.messages import AlarmDesk, BasketLine, CabinetDesk, DeskState, SessionDesk, StaffDesk
 from edge.pages import kiosk_draw, staff_count
-from edge.pages.staff_view import REFUSALS, Desk, Request, Screen, amount_fen, doors_of, revokes_of
+from edge.pages.staff_view import REFUSALS, Desk, Request, Screen, amount_fen, doors_of, readers_of, revokes_of
 from edge.pages.words import known, reason
 from look.i18n import Lang, t
 from look.icons import icon
@@ -412,7 +412,26 @@ def _doing(session: SessionDesk, lang: Lang) -> str:
     return t(f"staff.state.{'opening' if session.state in _OPENING else session.state}", lang)
 
 
-def _home(_: Screen, state: DeskState, lang: Lang) -> Markup:
+def _own_card(screen: Screen, state: DeskState, lang: Lang) -> Markup | None:
+    """Who has not laid their own card today is asked to; afterwards a word that it is done."""
+    if not any(c.mode == "staff_release" for c in state.cabinets) or screen.me is None:
+        return None
+    if screen.me.known:
+        return tag("p", chip("ok", t("staff.know.done", lang)), class_="sp-calm")
+    cabinets = readers_of(state, screen.me)
+    ways = [
+        tag(
+            "div",
+            tag("p", t("staff.know.says", lang, cabinet=_name(c, lang))),
+            _button(t("staff.know.go", lang), "know", value=c.cabinet, go=True),
+        )
+        for c in cabinets
+    ]
+    title = t("staff.know.title", lang)
+    return tag("section", tag("h2", title), ways, aria_label=title, class_="sp-card sp-said") if ways else None
+
+
+def _home(screen: Screen, state: DeskState, lang: Lang) -> Markup:
     sessions = [
         tag("li", tag("strong", _name(c, lang)), tag("span", _doing(c.session, lang)))
         for c in state.cabinets
@@ -443,6 +462,7 @@ def _home(_: Screen, state: DeskState, lang: Lang) -> Markup:
     return tag(
         "div",
         tag("p", t("staff.home.calm", lang), class_="zg-soft sp-calm"),
+        _own_card(screen, state, lang),
         _panel(t("staff.counts", lang), tag("div", counts, class_="sp-rows"), "counts", lang) if counts else None,
         _panel(t("staff.reviews", lang), tag("div", reviews, class_="sp-rows") if reviews else None, "reviews", lang),
         _panel(t("staff.sessions", lang), tag("ul", sessions) if sessions else None, "sessions", lang),

@@ -49,6 +49,7 @@ class Desk:
     naming: str = ""  # chosen name, PIN still to come
     errand: Errand = ""
     target: str = ""  # of the errand: a session, a revoke, or cabinet and compartment joined by a slash
+    shown: tuple[BasketLine, ...] = ()  # the basket under the Release button, as it was tapped
     counting: str = ""  # cabinet and compartment whose count is under way
     counted: dict[str, str] = field(default_factory=dict)  # by product: what was typed so far
     drawn: dict[str, str] = field(default_factory=dict)  # what the form began with: typing must not redraw it
@@ -66,6 +67,7 @@ class Desk:
         """Forget the person."""
         self.staff_id = self.naming = self.target = ""
         self.count("")
+        self.shown = ()
         self.errand = ""
         self.seen_on_duty = False
 
@@ -164,6 +166,13 @@ def requests_of(state: DeskState) -> tuple[Request, ...]:
 def doors_of(state: DeskState) -> tuple[tuple[CabinetDesk, CompartmentDesk], ...]:
     """Every door that can be restocked."""
     return tuple((c, d) for c in state.cabinets for d in c.compartments)
+
+
+def readers_of(state: DeskState, me: StaffDesk | None) -> tuple[CabinetDesk, ...]:
+    """Where this person may lay their own card; none for somebody who is known already."""
+    if me is None or not me.on_duty or me.known:
+        return ()
+    return tuple(c for c in state.cabinets if c.mode == "staff_release")
 
 
 def revokes_of(state: DeskState) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ ZH: Final[dict[str, str]] = {
     "staff.sign_out": "下班",
     "staff.home.title": "{name}，现在没有放行请求",
     "staff.home.calm": "有顾客请求时，这里会整屏显示。",
+    "staff.know.title": "请先读一次您本人的身份证",
+    "staff.know.says": "每天一次，请把您本人的身份证放在{cabinet}的读卡器上；这能证明您不是买家。不保留任何证件信息。",
+    "staff.know.go": "读我的身份证",
+    "staff.know.done": "今天已确认本人",
     "staff.presence": "在岗确认",
     "staff.presence.age": "{n} 秒前确认",
     "staff.presence.none": "无人在岗，放行柜已停用",
@@ -127,6 +131,7 @@ ZH: Final[dict[str, str]] = {
     "staff.done.restock": "门正在打开，请补货",
     "staff.done.count": "已点货，这个门恢复销售",
     "staff.done.lift": "已解除停用",
+    "staff.done.know": "请现在把您本人的身份证放上读卡器，读完后拿走",
     "staff.done.sign_out": "已下班",
     "staff.done.lapsed": "太久没有操作，已离岗。请重新登录。",
 }
@@ -151,6 +156,11 @@ EN: Final[dict[str, str]] = {
     "staff.sign_out": "Sign out",
     "staff.home.title": "{name}, no request is waiting",
     "staff.home.calm": "A customer's request will fill this screen.",
+    "staff.know.title": "Your own ID card first",
+    "staff.know.says": "Lay your own ID card on the reader of {cabinet} once today; it proves that you are not the "
+    "buyer. Nothing of it is kept.",
+    "staff.know.go": "Read my card",
+    "staff.know.done": "Known today",
     "staff.presence": "Presence",
     "staff.presence.age": "confirmed {n} s ago",
     "staff.presence.none": "Nobody on duty; staffed cabinets are closed",
@@ -254,6 +264,7 @@ EN: Final[dict[str, str]] = {
     "staff.done.restock": "The door is opening; please restock",
     "staff.done.count": "Counted; the door may sell again",
     "staff.done.lift": "The revoke is lifted",
+    "staff.done.know": "Lay your own card on the reader now, and take it back once you are known",
     "staff.done.sign_out": "Signed out",
     "staff.done.lapsed": "No touch for too long: you are off duty. Please sign in again.",
 }

@@ -473,6 +473,7 @@ class CabinetRunner:
             wall=wall,
             on_duty=self._staff.on_duty(),
             adult_staff=self._staff.adults(),
+            staff_keys=self._staff.keys(self._policy.hours.local(wall).date() if wall else None),
             shutter_open=self._shutter_open(),
             day_units=day_units(
                 self._ledger.state, self._memory.slot, self._policy.hours.local(wall) if wall else None

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from contracts.clock import Clock
 from contracts.event_types import EventData, StaffPresenceLost, StaffSignedIn, StaffSignedOut
@@ -33,6 +34,7 @@ class StaffPerson:
     on_duty: bool
     beat_age_s: float | None
     locked_s: float | None = None  # left of a lock-out after wrong PINs
+    known: bool = False  # their own card was read today, in this duty
 
 
 class StaffDesk:
@@ -62,6 +64,23 @@ class StaffDesk:
         """Everyone present by heartbeat, and since when."""
         return staff.on_duty(self._roster, self._policy, self._clock.now_s())
 
+    def is_here(self, staff_id: str, terminal: str) -> bool:
+        """Whether this person is on duty at this terminal."""
+        return staff_id in self.on_duty() and self._roster.on[staff_id].terminal == terminal
+
+    def keys(self, day: date | None) -> Mapping[str, str]:
+        """The pseudonym of everyone on duty whose card was read on `day`; empty while the day is not known."""
+        return {} if day is None else staff.keys(self._roster, self._policy, self._clock.now_s(), day)
+
+    def know(self, staff_id: str, key: str, day: date) -> bool:
+        """A person's own card was read: `key` is their pseudonym of `day`, in memory alone. False: not on duty."""
+        before = self._roster
+        self._roster = staff.know(before, self._policy, staff_id, self._clock.now_s(), key=key, day=day)
+        if self._roster is before:
+            return False
+        self._tell()
+        return True
+
     def adults(self) -> frozenset[str]:
         """Staff whose age a document has proven."""
         return frozenset(p.id for p in self._people.values() if p.adult_verified)
@@ -73,6 +92,7 @@ class StaffDesk:
     def people(self) -> tuple[StaffPerson, ...]:
         """All staff, for the pages."""
         now_s, here = self._clock.now_s(), self.on_duty()
+        known = self.keys(self._policy.hours.local(self._clock.wall()).date())
         beats = {k: now_s - d.beat_s for k, d in self._roster.on.items()}
         return tuple(
             StaffPerson(
@@ -82,6 +102,7 @@ class StaffDesk:
                 on_duty=p.id in here,
                 beat_age_s=beats.get(p.id) if p.id in here else None,
                 locked_s=staff.locked_s(self._roster, p.id, now_s),
+                known=p.id in known,
             )
             for p in self._people.values()
         )
@@ -137,7 +158,7 @@ class StaffDesk:
     def beat(self, staff_id: str, terminal: str) -> bool:
         """A sign of life; False if the person is not on duty at this terminal."""
         self._roster = staff.beat(self._roster, self._policy, staff_id, terminal, self._clock.now_s())
-        return staff_id in self.on_duty() and self._roster.on[staff_id].terminal == terminal
+        return self.is_here(staff_id, terminal)
 
     async def lapse(self) -> None:
         """Take everyone off the roster whose heartbeat is too old."""

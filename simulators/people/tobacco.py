@@ -15,15 +15,18 @@ from random import Random
 from contracts.clock import Clock
 from edge.config import CabinetConfig, CompartmentConfig, IdCardConfig, StoreConfig
 from edge.desk.client import DeskClient
-from edge.desk.messages import CabinetDesk, CountDesk, SessionDesk
+from edge.desk.messages import CabinetDesk, CountDesk, SessionDesk, StaffDesk, Wish
 from simulators.hardware.rig import Rig
 from simulators.world import DoorClosedError, NotThereError, World
 
 ADULT_CARD = "000000199001010018"
+STAFF_CARD = "000000198801010011"
 MINOR_CARD = "000000201001010018"
 LOOK_EVERY_S = 0.2
 BEAT_EVERY_S = 30.0
 COUNT_EVERY_S = 10.0  # staff walk to the shelf no more often
+KNOW_S = 40.0  # patience of staff with the reader
+SEEN_S = 8.0  # a card that was taken away is gone for the reader too
 SIGN_IN_S = 5.0  # what typing a PIN takes, and until the page shows it
 TERMINAL = "counter"
 
@@ -65,6 +68,7 @@ class TobaccoStory:
         self._habits = habits or TobaccoHabits()
         self._cabinets = [c for c in config.cabinet if c.mode == "staff_release"]
         self._readers = {d.cabinet: d.id for d in config.device if isinstance(d, IdCardConfig)}
+        self._reading = {reader: asyncio.Lock() for reader in self._readers.values()}  # one person at a time
         self.counters: Counter[str] = Counter()
 
     async def staff(self) -> None:
@@ -90,6 +94,9 @@ class TobaccoStory:
             if self._clock.now_s() >= next_beat_s:
                 next_beat_s = self._clock.now_s() + BEAT_EVERY_S
                 await self._desk.ask("beat", staff_id=person, terminal=TERMINAL)
+            if not mine.known and self._cabinets:
+                await self._show_own_card(person)
+                continue
             if state.counts and self._clock.now_s() >= next_count_s:
                 next_count_s = self._clock.now_s() + COUNT_EVERY_S
                 for due in state.counts:
@@ -98,6 +105,25 @@ class TobaccoStory:
                 if session.session not in answered:
                     answered.add(session.session)
                     await self._answer(rng, person, session)
+
+    async def _show_own_card(self, person: str) -> None:
+        """Once a day and duty: without it nobody knows that whoever releases is not the buyer (T02)."""
+        cabinet = self._cabinets[0].id
+        reader = self._readers[cabinet]
+        async with self._reading[reader]:
+            await self._desk.ask("beat", staff_id=person, terminal=TERMINAL)
+            await self._clock.sleep(SEEN_S)
+            reply = await self._desk.ask("know", staff_id=person, cabinet=cabinet, terminal=TERMINAL)
+            if not reply.ok:
+                self.counters[f"staff.{reply.reason}"] += 1
+                return
+            self._rig.lay_card(reader, STAFF_CARD)
+            try:
+                known = await self._until(lambda: (me := self._person(person)) is not None and me.known, KNOW_S)
+                self.counters["staff.known"] += known
+            finally:
+                self._rig.lay_card(reader, None)
+            await self._clock.sleep(SEEN_S)
 
     async def _count(self, person: str, due: CountDesk) -> None:
         """Count what truly stands behind a closed door, as the agent asks before it sells there again."""
@@ -123,7 +149,10 @@ class TobaccoStory:
             reply = await self._desk.ask("refuse", session=session.session, staff_id=person, reason="not_served")
             self.counters["staff.refused"] += reply.ok
         else:
-            reply = await self._desk.ask("release", session=session.session, staff_id=person, pin=self._pins[person])
+            lines = tuple(Wish(sku=line.sku, qty=line.qty) for line in session.declared)
+            reply = await self._desk.ask(
+                "release", session=session.session, staff_id=person, pin=self._pins[person], lines=lines
+            )
             self.counters["staff.released"] += reply.ok
 
     async def customers(self, more: Callable[[float], bool]) -> None:
@@ -147,23 +176,27 @@ class TobaccoStory:
         self.counters["tobacco.visits"] += 1
         try:
             await self._clock.sleep(rng.uniform(0.5, 2.0))
-            begun = await self._desk.ask("start", cabinet=cabinet.id, compartment=compartment.id)
-            if not begun.ok:
-                self.counters[f"tobacco.{begun.reason}"] += 1
-                return
-            minor = rng.random() < self._habits.minor_p
-            self._rig.lay_card(reader, MINOR_CARD if minor else ADULT_CARD, visit=visit)
+            async with self._reading[reader]:
+                begun = await self._desk.ask("start", cabinet=cabinet.id, compartment=compartment.id)
+                if not begun.ok:
+                    self.counters[f"tobacco.{begun.reason}"] += 1
+                    return
+                minor = rng.random() < self._habits.minor_p
+                self._rig.lay_card(reader, MINOR_CARD if minor else ADULT_CARD, visit=visit)
+                try:
+                    proven = await self._until(lambda: bool(self._session(cabinet.id, begun.session).adult_by))
+                finally:
+                    self._rig.lay_card(reader, None)
+                if not proven:
+                    self.counters["tobacco.not_proven"] += 1
+                    await self._desk.ask("cancel", session=begun.session)
+                    return
             await self._buy(rng, visit, cabinet.id, compartment, begun.session)
         finally:
-            self._rig.lay_card(reader, None)
             self._world.leave(visit)
 
     async def _buy(self, rng: Random, visit: str, cabinet: str, compartment: CompartmentConfig, session: str) -> None:
         sku, packs = compartment.shelf[0].stock[0].sku, rng.randint(1, self._habits.max_packs)
-        if not await self._until(lambda: bool(self._session(cabinet, session).adult_by)):
-            self.counters["tobacco.not_proven"] += 1
-            await self._desk.ask("cancel", session=session)
-            return
         wanted = await self._desk.ask(
             "start", cabinet=cabinet, compartment=compartment.id, session=session, sku=sku, qty=packs
         )
@@ -191,14 +224,18 @@ class TobaccoStory:
         self._world.close(compartment.id, visit)
         await self._clock.sleep(rng.uniform(0.5, 1.5))
 
-    async def _until(self, true: Callable[[], bool]) -> bool:
-        """Wait for something within a customer's patience."""
-        end_s = self._clock.now_s() + self._habits.patience_s
+    async def _until(self, true: Callable[[], bool], patience_s: float | None = None) -> bool:
+        """Wait for something within somebody's patience, by default a customer's."""
+        end_s = self._clock.now_s() + (self._habits.patience_s if patience_s is None else patience_s)
         while self._clock.now_s() < end_s:
             if true():
                 return True
             await self._clock.sleep(LOOK_EVERY_S)
         return False
+
+    def _person(self, staff_id: str) -> StaffDesk | None:
+        state = self._desk.state
+        return next((s for s in state.staff if s.staff_id == staff_id), None) if state else None
 
     def _session(self, cabinet: str, session: str) -> SessionDesk:
         """What the kiosk shows of the customer's session; an empty one when it shows another or none."""

@@ -16,13 +16,23 @@ from contracts.messages import RecogniseAnswer, Response
 from device_drivers.capabilities import AdultReading
 from edge.config import CompartmentConfig, StoreConfig
 from edge.counts import split
-from edge.desk.messages import Ask, CabinetDesk, Reply
+from edge.desk.messages import Ask, CabinetDesk, Reply, Wish
 from edge.devices.health import DeviceHealth
 from edge.front import OFFLINE_ALARM_S, Front
 from edge.greeting import Begun, Greeting
 from edge.sessions import CabinetRunner, StaffDesk
 from tests.edge_sessions.build import policy
-from tests.edge_sessions.fakes import PIN, PIN_HASH, QUICK, FakeLedger, FakeLock, FakePayment, FakeScale, QuickClock
+from tests.edge_sessions.fakes import (
+    PIN,
+    PIN_HASH,
+    QUICK,
+    FakeLedger,
+    FakeLock,
+    FakePayment,
+    FakeScale,
+    KnownStaff,
+    QuickClock,
+)
 
 KEY = b"k" * 32
 CODE = mint_member_code("m0001", KEY)
@@ -127,7 +137,7 @@ class House:
         rules = rules.model_copy(update={"timeouts_s": rules.timeouts_s.model_copy(update=quick)})
         self.locks = {"lock-1": FakeLock(), "lock-2": FakeLock()}
         self.scales = {f"scale-{name}": FakeScale(UNITS * GRAMS[sku]) for name, sku in PLACES.items()}
-        self.staff = StaffDesk(staff=self.config.staff, policy=rules, ledger=self.ledger, clock=self.clock)
+        self.staff = KnownStaff(staff=self.config.staff, policy=rules, ledger=self.ledger, clock=self.clock)
         self.greeting = Greeting(
             key=KEY,
             start=self._start,
@@ -156,6 +166,7 @@ class House:
         }
         self.health: dict[str, DeviceHealth] = {}
         self.greeted: list[Begun] = []
+        self.armed: list[tuple[str, str]] = []
         self.session = ""  # of what was prepared last
         self.front = Front(
             config=self.config,
@@ -167,11 +178,16 @@ class House:
             online=lambda: True,
             counters=lambda: {"seen": 3, "never": 0, "l" * 70: 1},
             greet=lambda begun, _cabinet: self.greeted.append(begun),
+            arm=self._arm,
         )
 
     async def _start(self, cabinet: str, compartment: str, member_ref: str) -> Begun:
         result = await self.runners[cabinet].request("self_service", compartment, member_ref)
         return Begun(ok=result.ok, session=result.session if result.ok else "", reason=result.reason)
+
+    def _arm(self, cabinet: str, staff_id: str) -> bool:
+        self.armed.append((cabinet, staff_id))
+        return cabinet == "tobacco"
 
     # -------------------------------------------------------------- asking and looking
 
@@ -217,6 +233,17 @@ class House:
         await self.proven()
         wish = {"cabinet": "tobacco", "compartment": "t1", "session": self.session, "sku": "smoke", "qty": 2}
         assert (await self.ask("start", **wish)).ok
+
+    async def declared_by_staff(self) -> None:
+        await self.declared()
+        own = AdultReading(adult=True, doc_valid=True, person_day_key="staff-anna")
+        assert (await self.runners["tobacco"].age_proof(self.session, own, "id_card")).ok
+
+    async def declared_unknown(self) -> None:
+        await self.declared()
+        await self.bens_duty()
+        await self.staff.sign_out("anna", "counter")
+        await StaffDesk.sign_in(self.staff, "anna", PIN, "counter")
 
     async def asked_and_left(self) -> None:
         await self.asked()
@@ -291,6 +318,7 @@ ANNA = {"staff_id": "anna", "pin": PIN}
 BEN = {"staff_id": "ben", "pin": PIN}
 HERE = {"staff_id": "anna", "terminal": "counter"}
 LIVE = {"session": "LIVE"}  # stands for the session of the situation
+SHOWN = {"lines": (Wish(sku="smoke", qty=2),)}
 WISH = {"sku": "smoke", "qty": 1}
 NO_PLACE = "no_such_compartment"
 BISCUITS = {"units": {"biscuit": 4}}
@@ -341,11 +369,21 @@ ROWS: list[tuple[Callable[[House], Awaitable[None]], str, dict[str, Any], str]] 
     (House.duty, "beat", HERE, ""),
     (nothing, "release", {**ANNA, "session": "x"}, "no_session"),
     (House.declared, "release", {"staff_id": "anna", **LIVE}, "pin_required"),
-    (House.declared, "release", {"staff_id": "anna", "pin": "0000", **LIVE}, "wrong_pin"),
-    (House.declared, "release", {**BEN, **LIVE}, "staff_absent"),  # the right PIN of one who is not here
+    (House.declared, "release", {"staff_id": "anna", "pin": "0000", **LIVE, **SHOWN}, "wrong_pin"),
+    (House.declared, "release", {**BEN, **LIVE, **SHOWN}, "staff_absent"),  # the right PIN of one who is not here
+    (House.declared, "release", {**ANNA, **LIVE}, "basket_changed"),  # no word of what was shown
+    (House.declared, "release", {**ANNA, **LIVE, "lines": (Wish(sku="smoke", qty=1),)}, "basket_changed"),
+    (House.declared, "release", {**ANNA, **LIVE, "lines": (Wish(sku="cigar", qty=2),)}, "basket_changed"),
+    (House.declared, "release", {**ANNA, **LIVE, "lines": 2 * SHOWN["lines"]}, "basket_changed"),
+    (House.declared_by_staff, "release", {**ANNA, **LIVE, **SHOWN}, "staff_is_buyer"),  # anna's own card (T02)
+    (House.declared_unknown, "release", {**ANNA, **LIVE, **SHOWN}, "staff_unknown"),  # her card was not read
     (House.asked_and_left, "release", {**ANNA, **LIVE}, "staff_absent"),
     (House.proven, "release", {**ANNA, **LIVE}, "nothing_declared"),
-    (House.declared, "release", {**ANNA, **LIVE}, ""),
+    (House.declared, "release", {**ANNA, **LIVE, **SHOWN}, ""),
+    (nothing, "know", {**HERE, "cabinet": "tobacco"}, "staff_absent"),
+    (House.duty, "know", {**HERE, "cabinet": "tobacco", "terminal": "x"}, "staff_absent"),  # from another page
+    (House.duty, "know", {**HERE, "cabinet": "snacks"}, "no_reader"),
+    (House.duty, "know", {**HERE, "cabinet": "tobacco"}, ""),
     (nothing, "refuse", {"staff_id": "anna", "session": "x"}, "no_session"),
     (House.asked, "refuse", {"staff_id": "ben", **LIVE}, "staff_absent"),
     (House.asked, "refuse", {"staff_id": "anna", **LIVE, "reason": "no_card"}, ""),

@@ -72,6 +72,7 @@ def facts(seen: View | None = None, **changes: object) -> Facts:
         "wall": NOON,
         "on_duty": {"anna": 0.0, "ben": 0.0},
         "adult_staff": frozenset({"anna"}),
+        "staff_keys": {"anna": "staff-anna", "ben": "staff-ben"},
         "day_units": 0,
         "writable": True,
         "views": {"k1": seen or view()},

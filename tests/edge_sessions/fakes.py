@@ -81,6 +81,16 @@ class FakeLedger:
         return next(e for e in reversed(self.events) if isinstance(e, kind))
 
 
+class KnownStaff(StaffDesk):
+    """Whoever signs in has had their own card read, with the pseudonym `staff-<id>`."""
+
+    async def sign_in(self, staff_id: str, pin: str, terminal: str) -> str:
+        why = await super().sign_in(staff_id, pin, terminal)
+        if not why:
+            self.know(staff_id, f"staff-{staff_id}", self._policy.hours.local(self._clock.wall()).date())
+        return why
+
+
 class FakeLock:
     """One board. A pulse opens the door after `opens_after` polls; faults by attribute."""
 
@@ -277,7 +287,7 @@ class Shop:
 
     @asynccontextmanager
     async def boot(self, *, books: bool = True):
-        self.staff = StaffDesk(staff=self.config.staff, policy=self.policy, ledger=self.ledger, clock=self.clock)
+        self.staff = KnownStaff(staff=self.config.staff, policy=self.policy, ledger=self.ledger, clock=self.clock)
         self.runner = CabinetRunner(
             cabinet=self.config.cabinet[0],
             store=self.config,

@@ -52,6 +52,10 @@ def _release_but(**blind: Any) -> Callable[..., bool]:
     return released
 
 
+def by_reference_only(m: pytest.MonkeyPatch) -> None:
+    m.setattr(gate, "same_person", lambda *_: "")
+
+
 def releaser_gone(m: pytest.MonkeyPatch) -> None:
     rule("T01", lambda f, p: bool(f.on_duty))(m)
     m.setattr(gate, "on_duty_since", lambda *_: True)
@@ -259,7 +263,8 @@ PLANTED: dict[str, Patch] = {
     "no_recheck": no_recheck,
     "release_any": rule("T02", _release_but(compartment=lambda f: f.compartment)),
     "release_old": rule("T02", _release_but(at_s=lambda f: f.now_s)),
-    "self_release": rule(
+    "self_release": by_reference_only,
+    "self_release_by_name": rule(
         "T02", lambda f, p: gate.released(replace(f, buyer="" if f.kind == "tobacco_sale" else f.buyer), p)
     ),
     "releaser_gone": releaser_gone,

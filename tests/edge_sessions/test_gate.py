@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.sessions.core.gate import AgeProof, DeviceFacts, GateFacts, Release, device_failing, failing, gate, rules_of
+from edge.sessions.core.gate import (
+    AgeProof,
+    DeviceFacts,
+    GateFacts,
+    Release,
+    device_failing,
+    failing,
+    gate,
+    rules_of,
+    same_person,
+)
 from tests.edge_sessions.build import NOON, policy
 
 READY = DeviceFacts(online=True, fenced=True, closed=True, incident=False, at_book=True, latch_over=True, alone=True)
+TODAY = date(2026, 3, 2)  # NOON is of this day in the store
 RELEASE = Release("r1", "anna", "s1", "k1", 90.0)
 SALE = GateFacts(
     kind="tobacco_sale",
@@ -28,14 +39,15 @@ SALE = GateFacts(
     on_duty={"anna": 0.0},
     release=RELEASE,
     intent="",
-    age=AgeProof("s1", 50.0, "p"),
+    age=AgeProof("s1", 50.0, "p", TODAY),
     adult_staff=frozenset({"anna"}),
+    staff_keys={"anna": "a", "ben": "b"},
     declared_units=2,
     day_units=0,
     writable=True,
     device=READY,
 )
-RESTOCK = replace(SALE, kind="tobacco_restock", buyer="anna", age=None, declared_units=0)
+RESTOCK = replace(SALE, kind="tobacco_restock", buyer="anna", age=None, staff_keys=None, declared_units=0)
 SNACK = replace(
     SALE, kind="snack_sale", cabinet_mode="self_service", has_tobacco=False, release=None, age=None, on_duty={}
 )
@@ -67,12 +79,21 @@ def test_nothing_stands_against_a_good_session():
         (SALE, {"spent_by": "s1-1"}, ("T02",)),
         (AT_G3, {"spent_by": "s1-2"}, ("T02",)),  # spent by another intent
         (AT_G3, {"spent_by": ""}, ("T02",)),  # not spent: its intent is not durable
-        (SALE, {"age": None}, ("T03",)),
-        (SALE, {"age": AgeProof("s2", 50.0)}, ("T03",)),  # of another session
-        (SALE, {"age": AgeProof("s1", -501.0)}, ("T03",)),  # 601 s old
-        (SALE, {"wall": None}, ("T04", "T05")),
-        (SALE, {"wall": NOON + timedelta(days=400)}, ("T04",)),
-        (SALE, {"wall": datetime(2024, 12, 31, 4, tzinfo=UTC)}, ("T04",)),
+        (SALE, {"staff_keys": None}, ("T02",)),
+        (SALE, {"staff_keys": {}}, ("T02",)),
+        (SALE, {"staff_keys": {"ben": "b"}}, ("T02",)),  # another person's card
+        (SALE, {"staff_keys": {"anna": ""}}, ("T02",)),
+        (SALE, {"staff_keys": {"anna": "p"}}, ("T02",)),  # the buyer's own card
+        (SALE, {"staff_keys": {"anna": "a", "ben": "p"}}, ()),  # ben buys, anna releases
+        (SALE, {"age": AgeProof("s1", 50.0, "", TODAY)}, ("T02",)),  # a buyer whom nothing tells from another
+        (SALE, {"age": AgeProof("s1", 50.0, "p")}, ("T02",)),  # of an unknown day
+        (SALE, {"age": AgeProof("s1", 50.0, "p", date(2026, 3, 1))}, ("T02",)),  # two days tell nobody apart
+        (SALE, {"age": None}, ("T02", "T03")),
+        (SALE, {"age": replace(SALE.age, session="s2")}, ("T03",)),  # of another session
+        (SALE, {"age": replace(SALE.age, at_s=-501.0)}, ("T03",)),  # 601 s old
+        (SALE, {"wall": None}, ("T02", "T04", "T05")),
+        (SALE, {"wall": NOON + timedelta(days=400)}, ("T02", "T04")),
+        (SALE, {"wall": datetime(2024, 12, 31, 4, tzinfo=UTC)}, ("T02", "T04")),
         (SALE, {"wall": NOON.replace(hour=14)}, ("T05",)),  # 22:00
         (SALE, {"wall": NOON - timedelta(hours=4, seconds=1)}, ("T05",)),  # 07:59:59
         (SALE, {"declared_units": None}, ("T06",)),
@@ -110,6 +131,22 @@ def test_each_device_fact_counts(name, wrong):
     assert device_failing(READY) == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, ""),
+        ({"release": None}, "staff_unknown"),
+        ({"staff_keys": {"ben": "b"}}, "staff_unknown"),
+        ({"staff_keys": {"anna": "p"}}, "staff_is_buyer"),
+        ({"age": None}, "buyer_unknown"),
+        ({"age": AgeProof("s1", 50.0, "", TODAY)}, "buyer_unknown"),
+        ({"wall": None}, "buyer_unknown"),  # no calendar: nobody knows whether both are of one day
+    ],
+)
+def test_why_the_releaser_may_be_the_buyer(change, word):
+    assert same_person(replace(SALE, **change), policy()) == word
+
+
 def test_a_cap_for_the_day_needs_a_known_person():
     rules = policy(tobacco_day_units=4)
     assert failing(replace(SALE, day_units=2), rules) == ()
@@ -137,7 +174,8 @@ BAD = {
     "revoked": [True, None],
     "on_duty": [None, {}, {"ben": 0.0}],
     "release": [None, replace(RELEASE, session="x"), replace(RELEASE, at_s=0.0)],
-    "age": [None, AgeProof("x", 99.0)],
+    "age": [None, AgeProof("x", 99.0), replace(SALE.age, person_day_key="a"), replace(SALE.age, day=None)],
+    "staff_keys": [None, {}, {"anna": "p"}],
     "wall": [None, NOON.replace(hour=18), NOON.replace(year=2030)],
     "declared_units": [None, 0, 99],
     "writable": [None, False],

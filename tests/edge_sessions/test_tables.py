@@ -214,8 +214,31 @@ def test_a_release_may_be_given_again_twice_and_no_more():
 def test_a_staff_member_never_releases_to_himself():
     bench = Bench("staff_release")
     bench.ask(buyer="anna")
-    bench.do(Prove("s1", "id_card", passed=True))
+    bench.do(Prove("s1", "id_card", passed=True, person_day_key="p"))
     assert bench.do(Give(release(at_s=bench.now))).answer == "T02"
+    assert bench.at == "asked"
+
+
+def test_a_release_says_which_half_of_two_people_is_missing():
+    bench = Bench("staff_release")
+    bench.ask()
+    give = lambda **changes: bench.do(Give(release(at_s=bench.now)), **changes).answer  # noqa: E731 - said four times
+    bench.do(Prove("s1", "id_card", passed=True))
+    assert give() == "buyer_unknown"  # another method than a card: nothing tells the buyer from staff
+    bench.do(Prove("s1", "id_card", passed=True, person_day_key="staff-anna"))
+    assert give() == "staff_is_buyer"
+    bench.do(Prove("s1", "id_card", passed=True, person_day_key="p"))
+    assert give(staff_keys={"ben": "staff-ben"}) == "staff_unknown"
+    assert "gate.decision" in bench.said  # the audit names the rule: T02
+    assert give() == ""
+
+
+def test_a_proof_by_the_releasers_own_card_ends_the_release():
+    bench = Bench("staff_release").to("held")
+    bench.do(Prove("s1", "id_card", passed=True, person_day_key="staff-anna"))
+    bench.look()
+    assert bench.at != "intent"
+    assert bench.memory.slot is None or bench.memory.slot.release is None
 
 
 def test_the_day_quota_is_reserved_at_release_and_returned_for_nothing():

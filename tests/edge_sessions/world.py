@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from random import Random
 
@@ -155,7 +155,8 @@ class World:
         self.staff: dict[str, tuple[float, float]] = {}  # person: signed in, last beat
         self.releases: dict[str, tuple[Release, int]] = {}
         self.spent: Counter[str] = Counter()
-        self.proofs: dict[str, tuple[float, int]] = {}
+        self.known: dict[str, tuple[str, date | None]] = {}  # person on duty: own card, and the day it was read
+        self.proofs: dict[str, tuple[float, int, str, date | None]] = {}
         self.wall_known, self.wall_shift_h = True, 0.0
         self.revoked: set[str] = set()
         self.queue: Unlock | None = None
@@ -192,10 +193,17 @@ class World:
             wall=NOON + timedelta(seconds=self.now, hours=self.wall_shift_h) if self.wall_known else None,
             on_duty=duty,
             adult_staff=frozenset({"anna"}),
+            staff_keys={p: key for p, (key, day) in self.known.items() if p in duty and day == self.today()},
             day_units=0,
             writable=not self.believed_full,
             views={c: self.view(c) for c in self.places},
         )
+
+    def today(self) -> date | None:
+        """The day of the store's calendar, as the clock shows it."""
+        if not self.wall_known:
+            return None
+        return self.policy.hours.local(NOON + timedelta(seconds=self.now, hours=self.wall_shift_h)).date()
 
     def view(self, c: str) -> View:
         if self.dead:
@@ -257,6 +265,7 @@ class World:
         self.queue = None
         self.line_reply = self.line_reply if "no_fence" in self.flags else ""
         self.staff.clear()
+        self.known.clear()
         self.answers.clear()
         self.revoked = {key.removeprefix("cab|") for key in self.state.get("revoke", {})}
 
@@ -342,6 +351,7 @@ class World:
             and self.staff[r.staff_id][0] <= r.at_s
             and (r.staff_id == g.buyer) == (g.mode == "restock")
             and not self.spent[r.id]
+            and (g.mode == "restock" or self.two_people(r.staff_id, session))
         ]
         if not good:
             raise BrokenError("I1 a tobacco frame without T02")
@@ -365,6 +375,12 @@ class World:
             raise BrokenError("I1 a tobacco frame without T05")
         if g.mode != "restock" and g.units > self.policy.sale.tobacco_cap_units:
             raise BrokenError("I1 a tobacco frame without T06")
+
+    def two_people(self, staff_id: str, session: str) -> bool:
+        """Whether two cards, both read today, prove that whoever releases is not the buyer."""
+        key, day = self.known.get(staff_id, ("", None))
+        _, _, buyer, proven = self.proofs.get(session, (0.0, 0, "", None))
+        return bool(key and buyer) and key != buyer and day == proven == self.today() is not None
 
     # ---------------------------------------------------------- the ledger, read as an auditor would
 
@@ -469,6 +485,15 @@ class World:
         p = self.person()
         if p not in self.staff:
             self.staff[p] = (self.now, self.now)
+            self.known.pop(p, None)
+            if self.rng.random() < 0.9:
+                self.know()
+
+    def know(self) -> None:
+        """Everyone on duty lays their own card, once a day."""
+        for p in self.staff:
+            if self.known.get(p, ("", None))[1] != self.today():
+                self.known[p] = (f"card-{p}", self.today())
 
     def beat(self) -> None:
         self.staff = {
@@ -479,8 +504,9 @@ class World:
         slot = self.memory.slot
         if slot is not None:
             passed = self.rng.random() < 0.9
-            if self.agent(Prove(slot.session, "id_card", passed, "p1")):
-                self.proofs[slot.session] = (self.now, self.boot)
+            card = "card-of-a-customer" if self.rng.random() < 0.9 else self.rng.choice(["card-anna", "card-ben", ""])
+            if self.agent(Prove(slot.session, "id_card", passed, card)):
+                self.proofs[slot.session] = (self.now, self.boot, card, self.today())
             if self.rng.random() < 0.8:
                 self.declare()
 
@@ -754,6 +780,7 @@ class World:
 
     def leave_all(self) -> None:
         self.staff.clear()
+        self.known.clear()
 
     def soon(self) -> None:
         self.now += self.rng.choice([0.1, 0.3, 0.5, 1.0, 2.0])
@@ -786,7 +813,9 @@ class World:
         self.check()
 
     def leave(self) -> None:
-        self.staff.pop(self.person(), None)
+        p = self.person()
+        self.staff.pop(p, None)
+        self.known.pop(p, None)
 
     def money_alone(self) -> None:
         if self.net:

@@ -119,6 +119,7 @@ def gate_facts(house: House, d: Draft, stage: Stage) -> GateFacts:
         intent=slot.intent,
         age=slot.age,
         adult_staff=d.facts.adult_staff,
+        staff_keys=d.facts.staff_keys,
         shutter_open=d.facts.shutter_open,
         declared_units=units(session.declared),
         day_units=d.facts.day_units,

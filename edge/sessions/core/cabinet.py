@@ -62,7 +62,7 @@ class CabinetMachine:
             case Declare():
                 sale.declare(house, d, given)
             case Prove():
-                sale.prove(d, given)
+                sale.prove(house, d, given)
             case Give():
                 sale.give(house, d, given)
             case Drop():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from edge.sessions.policy import Policy
@@ -29,11 +29,12 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class AgeProof:
-    """The buyer of this session is of age. `person_day_key` is a pseudonym of the day, or empty."""
+    """The buyer of this session is of age. `person_day_key` is a pseudonym of `day`, or empty."""
 
     session: str
     at_s: float
     person_day_key: str = ""
+    day: date | None = None  # of the store's calendar; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ class GateFacts:
     intent: str = ""  # the intent in hand
     age: AgeProof | None = None
     adult_staff: frozenset[str] = frozenset()
+    staff_keys: Mapping[str, str] | None = None  # person on duty: pseudonym of today
     shutter_open: bool | None = None
     declared_units: int | None = None
     day_units: int | None = None  # the person's other units of today
@@ -101,7 +103,7 @@ def on_duty_since(facts: GateFacts, release: Release) -> bool:
 
 def released(facts: GateFacts, policy: Policy) -> bool:
     """T02: one release, for this session and compartment, in time, spent by no other intent; by another person than
-    the buyer, or by the very person who restocks."""
+    the buyer, by reference and by card, or by the very person who restocks."""
     release = facts.release
     return (
         release is not None
@@ -109,8 +111,20 @@ def released(facts: GateFacts, policy: Policy) -> bool:
         and release.compartment == facts.compartment
         and _fresh(release.at_s, policy.timeouts_s.release, facts)
         and (release.staff_id == facts.buyer) is (facts.kind == "tobacco_restock")
+        and (facts.kind != "tobacco_sale" or not same_person(facts, policy))
         and (facts.spent_by == (facts.intent if facts.stage == "g3" else ""))
     )
+
+
+def same_person(facts: GateFacts, policy: Policy) -> str:
+    """Why whoever releases may be the buyer; empty: two cards, read on the same day, prove that they are two."""
+    key = (facts.staff_keys or {}).get(facts.release.staff_id, "") if facts.release else ""
+    if not key:
+        return "staff_unknown"
+    today = policy.hours.local(facts.wall).date() if facts.wall else None
+    if today is None or facts.age is None or facts.age.day != today or not facts.age.person_day_key:
+        return "buyer_unknown"
+    return "staff_is_buyer" if facts.age.person_day_key == key else ""
 
 
 def signed_in(facts: GateFacts, _: Policy) -> bool:

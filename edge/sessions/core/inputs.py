@@ -75,6 +75,7 @@ class Facts:
     wall: datetime | None = None
     on_duty: Mapping[str, float] | None = None  # person: since when
     adult_staff: frozenset[str] = frozenset()
+    staff_keys: Mapping[str, str] | None = None  # person on duty: pseudonym of today
     shutter_open: bool | None = None
     day_units: int | None = None
     writable: bool | None = None

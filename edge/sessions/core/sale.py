@@ -137,13 +137,14 @@ def _deny(house: House, d: Draft, asked: Request, reason: str, failed: tuple[str
         )
 
 
-def prove(d: Draft, proof: Prove) -> None:
+def prove(house: House, d: Draft, proof: Prove) -> None:
     """T03: the buyer was checked. A failed check ends nothing: another document may be shown."""
     slot = d.slot
     if slot is None or slot.session != proof.session or slot.state not in ("asked", "paying", "held"):
         d.answer = "no_session"
     elif proof.passed:
-        d.keep(age=AgeProof(proof.session, d.now_s, proof.person_day_key))
+        day = house.policy.hours.local(d.facts.wall).date() if d.facts.wall else None
+        d.keep(age=AgeProof(proof.session, d.now_s, proof.person_day_key, day))
         d.say(AgeCheckPassed(session=proof.session, method=proof.method, min_age=MIN_AGE))
     else:
         d.answer = "not_adult"
@@ -192,14 +193,23 @@ def give(house: House, d: Draft, given: Give) -> None:
     d.keep(release=release, released=slot.released + 1)
     failed = ask(house, d, "g1")
     if failed:
+        word = _denied(house, d, failed)
         decide(house, d, "g1", "denied", failed)
         d.keep(release=None, released=slot.released)
-        d.answer = REASONS.get(failed[0], failed[0])
+        d.answer = word
         return
     if slot.state == "asked":
         _leave_asked(house, d)
     else:
         decide(house, d, "g1", "allowed")
+
+
+def _denied(house: House, d: Draft, failed: tuple[str, ...]) -> str:
+    """The word for a release that was denied: of T02 it says who is not known, or that they are one."""
+    facts = gate_facts(house, d, "g1")
+    if failed[0] != "T02" or facts.kind != "tobacco_sale":
+        return REASONS.get(failed[0], failed[0])
+    return "T03" if facts.age is None else gate.same_person(facts, house.policy) or "T02"
 
 
 def _leave_asked(house: House, d: Draft) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from edge.sessions.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """One person on duty. `since_s` tells one sign-in from the next: a release does not outlive its own."""
+    """One person on duty. `since_s` tells one sign-in from the next: a release does not outlive its own.
+
+    `person_key` is the pseudonym of `key_day` that the person's own card gave; empty until it was read."""
 
     since_s: float
     beat_s: float
     terminal: str
+    person_key: str = ""
+    key_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,19 @@ def beat(roster: Roster, policy: Policy, staff_id: str, terminal: str, now_s: fl
 def on_duty(roster: Roster, policy: Policy, now_s: float) -> dict[str, float]:
     """Everyone present by heartbeat, and since when."""
     return {k: d.since_s for k, d in roster.on.items() if now_s - d.beat_s <= policy.timeouts_s.presence}
+
+
+def know(roster: Roster, policy: Policy, staff_id: str, now_s: float, *, key: str, day: date) -> Roster:
+    """The card of a person on duty was read on `day`: their pseudonym, until this duty ends."""
+    if not key or staff_id not in on_duty(roster, policy, now_s):
+        return roster
+    return replace(roster, on={**roster.on, staff_id: replace(roster.on[staff_id], person_key=key, key_day=day)})
+
+
+def keys(roster: Roster, policy: Policy, now_s: float, day: date) -> dict[str, str]:
+    """The pseudonym of everyone on duty whose card was read on `day`: two days' pseudonyms tell nobody apart."""
+    here = on_duty(roster, policy, now_s)
+    return {k: d.person_key for k, d in roster.on.items() if k in here and d.person_key and d.key_day == day}
 
 
 def lapsed(roster: Roster, policy: Policy, now_s: float) -> dict[str, Duty]:
