@@ -28,6 +28,7 @@ from zhanggui.demo.store import DemoStore, make
 SPEED = 10.0
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # 12:00 in the store
 ADULT_CARD, MINOR_CARD = "000000199001010018", "000000201001010018"
+STAFF_CARD = "000000198801010011"
 
 
 def described(folder: Path, url: str = "mqtt://127.0.0.1:1") -> DemoStore:

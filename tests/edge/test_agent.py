@@ -35,11 +35,12 @@ from contracts.event_types import (
 from edge import agent as agent_module
 from edge.agent import AgentError, opened, run_agent
 from edge.config import load_store
+from edge.desk.messages import Wish
 from edge.ledger import show
 from edge.supervisor import Supervisor
 from edge.vision import CameraHealth
 from edge.vision.messages import Interval
-from tests.edge.shop import ADULT_CARD, MINOR_CARD, NOON, Shop, described
+from tests.edge.shop import ADULT_CARD, MINOR_CARD, NOON, STAFF_CARD, Shop, described
 from tests.edge_sessions.fakes import PIN
 
 BASKET = {("S1-a", "690001"): 2, ("S1-b", "690004"): 1}  # 2 × 6.50 + 18.90
@@ -174,10 +175,11 @@ async def test_nobody_on_duty_means_no_tobacco_session(shop: Shop) -> None:
         assert (shop.pulses(), shop.said(CabinetSessionStarted)) == (0, [])
 
 
-async def asked_for_tobacco(shop: Shop) -> tuple[str, str]:
+async def asked_for_tobacco(shop: Shop, *, signed_in: bool = False) -> tuple[str, str]:
     """Amy is on duty, a customer stands at the tobacco cabinet; the visit and the session."""
     await shop.until(lambda: shop.ready("T1"))
-    assert (await shop.ask("sign_in", staff_id="amy", pin=PIN, terminal="counter")).ok
+    if not signed_in:
+        assert (await shop.ask("sign_in", staff_id="amy", pin=PIN, terminal="counter")).ok
     visit = shop.arrive("T1")
     begun = await shop.ask("start", cabinet="T1", compartment="T1-1")
     assert begun.reason == "no_licence"  # without a calendar that is known, no licence is known to be valid (T04)
@@ -185,6 +187,36 @@ async def asked_for_tobacco(shop: Shop) -> tuple[str, str]:
     begun = await shop.ask("start", cabinet="T1", compartment="T1-1")
     assert begun.ok, begun
     return visit, begun.session
+
+
+async def amys_card_was_read(shop: Shop) -> None:
+    """As somebody does once a day: ask, lay, wait, take it back. The reader must have seen it gone."""
+    assert (await shop.ask("know", staff_id="amy", cabinet="T1", terminal="counter")).ok
+    shop.rig.lay_card("id-T1", STAFF_CARD)
+    await shop.until(lambda: any(p.known for p in shop.agent.staff.people()))
+    shop.rig.lay_card("id-T1", None)
+    await asyncio.sleep(3 * agent_module.CARD_EVERY_S)
+
+
+async def test_nobody_sells_tobacco_to_themselves(shop: Shop) -> None:
+    """Amy is on duty and known; the card that proves the buyer's age is her own (T02)."""
+    async with shop.running():
+        await shop.until(lambda: shop.ready("T1"))
+        assert (await shop.ask("sign_in", staff_id="amy", pin=PIN, terminal="counter")).ok
+        await amys_card_was_read(shop)
+        visit, session = await asked_for_tobacco(shop, signed_in=True)
+        shop.rig.lay_card("id-T1", STAFF_CARD, visit=visit)
+        await shop.until(lambda: (shown := shop.session("T1")) is not None and shown.adult_by == "id_card")
+        wish = {"cabinet": "T1", "compartment": "T1-1", "session": session, "sku": "690101", "qty": 1}
+        assert (await shop.ask("start", **wish)).ok
+        shown = (Wish(sku="690101", qty=1),)
+        reply = await shop.ask("release", session=session, staff_id="amy", pin=PIN, lines=shown)
+        assert (reply.ok, reply.reason) == (False, "staff_is_buyer")
+        assert (await shop.ask("cancel", session=session)).ok
+        await shop.until(lambda: shop.outcomes() == ["cancelled"])
+        assert shop.pulses() == 0
+        shop.rig.lay_card("id-T1", None)
+        shop.world.leave(visit)
 
 
 async def test_a_minors_card_never_leads_to_a_frame(shop: Shop) -> None:
@@ -208,12 +240,16 @@ async def test_a_minors_card_never_leads_to_a_frame(shop: Shop) -> None:
 
 async def test_an_adult_buys_tobacco_from_staff(shop: Shop) -> None:
     async with shop.running():
-        visit, session = await asked_for_tobacco(shop)
+        await shop.until(lambda: shop.ready("T1"))
+        assert (await shop.ask("sign_in", staff_id="amy", pin=PIN, terminal="counter")).ok
+        await amys_card_was_read(shop)
+        visit, session = await asked_for_tobacco(shop, signed_in=True)
         shop.rig.lay_card("id-T1", ADULT_CARD, visit=visit)
         await shop.until(lambda: (shown := shop.session("T1")) is not None and shown.adult_by == "id_card")
         wish = {"cabinet": "T1", "compartment": "T1-1", "session": session, "sku": "690101", "qty": 2}
         assert (await shop.ask("start", **wish)).ok
-        assert (await shop.ask("release", session=session, staff_id="amy", pin=PIN)).ok
+        shown = (Wish(sku="690101", qty=2),)
+        assert (await shop.ask("release", session=session, staff_id="amy", pin=PIN, lines=shown)).ok
         await shop.opens(visit, "T1-1")
         await shop.takes(visit, "T1-1s", "690101", 2)
         await shop.leaves(visit, "T1-1")

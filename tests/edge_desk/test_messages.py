@@ -22,6 +22,7 @@ REQUESTS = {
     "review": "staff decide about money",
     "restock": "staff ask for a restock session; the agent's gate decides",
     "lift": "a manager ends a revoke",
+    "know": "staff are about to lay their own card on a reader; it makes them known, and nothing opens",
     "count": "staff say how many pieces stand behind a door; it may sell again, and nothing opens",
 }
 OF_HARDWARE = {"unlock", "open", "pulse", "board", "channel", "frame", "lock", "address", "bus", "port", "bytes", "raw"}

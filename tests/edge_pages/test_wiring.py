@@ -18,7 +18,7 @@ from nicegui.client import Client
 from nicegui.testing.general import nicegui_reset_globals
 
 from contracts.clock import ManualClock
-from edge.desk.messages import DeskState, Reply, StaffDesk
+from edge.desk.messages import DeskState, Reply, StaffDesk, Wish
 from edge.pages import kiosk, staff
 from edge.pages.app import PortInUseError, _listen, mount
 from edge.pages.room import Act, act_of
@@ -321,7 +321,52 @@ async def test_release_asks_for_a_pin_only_when_the_agent_does(pages: Pages) -> 
     assert 'data-act="pin_release"' in pages.text("body")  # once more
     pages.agent.answer = Reply(id="", ok=True)
     await pages.act("pin_release", pin=PIN)
-    assert pages.agent.asked[-1] == ("release", {"session": "s1", "staff_id": "li", "pin": PIN})
+    shown = (Wish(sku="tb", qty=2),)
+    assert pages.agent.asked[-1] == ("release", {"session": "s1", "staff_id": "li", "pin": PIN, "lines": shown})
+
+
+async def test_what_was_under_the_release_button_is_what_is_released(pages: Pages) -> None:
+    """The customer asks for more while the PIN is typed: the agent hears what staff saw, and says no."""
+    await signed_in(pages, store(request={"declared": (line(SMOKE_B, 1),)}))
+    pages.agent.answer = Reply(id="", ok=False, reason="pin_required")
+    await pages.act("release", "s1")
+    pages.agent.set(store(request={"declared": (line(SMOKE_B, 3),)}))
+    pages.agent.answer = Reply(id="", ok=False, reason="basket_changed")
+    await pages.act("pin_release", pin=PIN)
+    assert pages.agent.asked[-1][1]["lines"] == (Wish(sku="tb", qty=1),)
+    assert "changed the order" in pages.text("notice")
+    assert "Release asked" in pages.text("heading")
+    assert "× 3" in pages.text("body")  # to be looked at again
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("staff_unknown", "your own ID card"),
+        ("staff_is_buyer", "cannot release to yourself"),
+        ("no_reader", "no card reader"),
+    ],
+)
+async def test_why_nobody_may_release_yet_is_said(pages: Pages, reason: str, word: str) -> None:
+    await signed_in(pages, store(request={}))
+    pages.agent.answer = Reply(id="", ok=False, reason=reason)
+    await pages.act("pin_release", pin=PIN)
+    assert word in pages.text("notice")
+
+
+async def test_staff_are_asked_for_their_own_card_until_they_are_known(pages: Pages) -> None:
+    await signed_in(pages, store())
+    assert "Lay your own ID card on the reader of" in pages.text("body")
+    assert pages.text("body").count('data-act="know"') == 1  # one button a staffed cabinet
+    await pages.act("know", "staffed")
+    name, fields = pages.agent.asked[-1]
+    assert (name, fields["staff_id"], fields["cabinet"]) == ("know", "li", "staffed")
+    assert fields["terminal"] == pages.page._terminal
+    assert "Lay your own card on the reader now" in pages.text("notice")
+    me = replace(store().staff[0], known=True)
+    pages.agent.set(store(staff=(me,)))
+    assert "Known today" in pages.text("body")
+    assert 'data-act="know"' not in pages.text("body")
 
 
 async def test_a_refusal_needs_a_reason_of_the_list(pages: Pages) -> None:

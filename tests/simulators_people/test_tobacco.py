@@ -18,7 +18,7 @@ from edge.desk.messages import BasketLine, CabinetDesk, CountDesk, DeskState, Go
 from simulators.hardware.id_card import IdCardReader
 from simulators.hardware.rig import Rig
 from simulators.hardware.run import run_store
-from simulators.people.tobacco import ADULT_CARD, BEAT_EVERY_S, MINOR_CARD, TobaccoHabits, TobaccoStory, serve
+from simulators.people.tobacco import ADULT_CARD, BEAT_EVERY_S, MINOR_CARD, STAFF_CARD, TobaccoHabits, TobaccoStory, serve
 from simulators.truth import TruthRecord, read_truth
 from simulators.world import World
 from tests.simulators.stores import cabinet, product, store
@@ -33,13 +33,13 @@ class FakeDesk:
     def __init__(self, world: World, reader: IdCardReader, clock: ManualClock) -> None:
         self._world, self._reader, self._clock = world, reader, clock
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.on_duty = False
+        self.on_duty = self.known = self.armed = False
         self.session: SessionDesk | None = None
         self.counts: tuple[CountDesk, ...] = ()
         self.reachable = True
         self.stale = False
         self.opens = True  # a release opens the latch
-        self.reads = True  # a card is read
+        self.reads = self.reads_staff = True  # a card is read
         self.refuses: dict[str, str] = {}  # action: why not
         self.ended = asyncio.Event()
         self._count = 0
@@ -60,7 +60,7 @@ class FakeDesk:
         cabinet = CabinetDesk(
             cabinet="tobacco", name_zh="烟", name_en="T", mode="staff_release", compartments=(), session=self.session
         )
-        amy = StaffDesk(staff_id="amy", name="Amy", manager=True, on_duty=self.on_duty)
+        amy = StaffDesk(staff_id="amy", name="Amy", manager=True, on_duty=self.on_duty, known=self.known)
         return DeskState(store_zh="店", store_en="S", cabinets=(cabinet,), staff=(amy,), counts=self.counts)
 
     async def ask(self, action: str, **fields: Any) -> Reply:
@@ -70,7 +70,9 @@ class FakeDesk:
         if action in self.refuses:
             return Reply(id="", ok=False, reason=self.refuses[action])
         if action == "sign_in":
-            self.on_duty = True
+            self.on_duty, self.known, self.armed = True, False, False
+        elif action == "know":
+            self.armed = True
         elif action == "start" and "session" not in fields:
             self._count += 1
             name = f"s{self._count}"
@@ -104,6 +106,9 @@ class FakeDesk:
 
     def _look_at_the_card(self) -> None:
         card = self._reader.card
+        if self.armed and card and card.number == STAFF_CARD and self.reads_staff:
+            assert self.session is None or "age" not in self.session.needs, "it would be read as the customer's"
+            self.known, self.armed = True, False
         if self.session and "age" in self.session.needs and card and self.reads and card.number == ADULT_CARD:
             self._become(needs=("release",), adult_by="id_card")
 
@@ -212,7 +217,8 @@ async def test_a_minor_waits_cancels_and_opens_nothing(tmp_path: Path) -> None:
         return story.count("tobacco.not_proven") >= 2
 
     await story.play(watch)
-    assert seen == {MINOR_CARD}
+    assert seen <= {STAFF_CARD, MINOR_CARD}
+    assert MINOR_CARD in seen
     assert story.count("tobacco.not_proven") == story.count("tobacco.visits") >= 2
     assert len(story.desk.actions("cancel")) == story.count("tobacco.visits")
     assert story.desk.actions("release", "refuse") == []
@@ -234,6 +240,38 @@ async def test_who_walks_off_leaves_a_free_door_shut(tmp_path: Path) -> None:
     assert story.count("tobacco.walked_off") == story.count("staff.released") >= 2
     assert len(story.kinds("pulsed")) == story.count("tobacco.walked_off")
     assert story.kinds("door_opened", "taken") == []
+    assert story.reader.card is None
+
+
+async def test_staff_lay_their_own_card_once_and_take_it_back(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    rig, laid = story.people._rig, list[str]()
+    lay = rig.lay_card
+
+    def watched(reader: str, number: str | None, *, visit: str = "") -> None:
+        assert not (number and story.reader.card), "a card is laid upon a card"
+        laid.append(number or "")
+        lay(reader, number, visit=visit)
+
+    rig.lay_card = watched  # type: ignore[method-assign]  # it looks, and does the same
+    await story.play(lambda: story.count("tobacco.visits") >= 3)
+    assert laid.count(STAFF_CARD) == story.count("staff.known") == story.desk.actions().count("know") == 1
+    assert laid[laid.index(STAFF_CARD) + 1] == ""
+    assert laid.count(ADULT_CARD) >= 2
+    know = next(fields for action, fields in story.desk.asked if action == "know")
+    assert know == {"staff_id": "amy", "cabinet": "tobacco", "terminal": "counter"}
+
+
+async def test_a_reader_that_does_not_know_staff_is_tried_again(tmp_path: Path) -> None:
+    story = Story(tmp_path, replace(PLAIN, mean_gap_s=10_000.0))
+    story.desk.reads_staff = False
+    story.desk.refuses["know"] = "no_reader"
+    await story.play(lambda: story.count("staff.no_reader") == 1)
+    del story.desk.refuses["know"]
+    await story.play(lambda: story.desk.actions().count("know") == 2, story_s=300.0)
+    story.desk.reads_staff = True
+    await story.play(lambda: story.count("staff.known") == 1, story_s=600.0)
+    assert story.count("staff.known") == 1
     assert story.reader.card is None
 
 
