@@ -57,7 +57,9 @@ def test_no_frame_without_the_law(chunk):
     assert frames > SEQUENCES // CHUNKS // 20  # a gate that never opens would prove nothing
 
 
-@pytest.mark.parametrize("name", ["no_T01", "no_T02", "no_T03", "no_T04", "no_T05", "no_T06", "no_clock", "no_revoke"])
+@pytest.mark.parametrize(
+    "name", ["no_T01", "no_T02", "no_T03", "no_T04", "no_T05", "no_T06", "no_clock", "no_revoke", "self_release"]
+)
 def test_a_gate_that_forgets_a_rule_is_noticed(name, monkeypatch):
     PLANTED[name](monkeypatch)
     for seed in range(3000):

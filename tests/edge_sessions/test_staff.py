@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date, timedelta
 
 import pytest
 
@@ -52,6 +53,64 @@ def test_presence_is_a_heartbeat(script, present):
             roster = staff.beat(roster, RULES, "anna", "door", now_s)
     assert ("anna" in staff.on_duty(roster, RULES, now_s)) is present
     assert not (present and staff.lapsed(roster, RULES, now_s))
+
+
+DAY = date(2026, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "known"),
+    [
+        (["in 0", "know 1"], True),
+        (["know 1"], False),  # only somebody on duty
+        (["in 0", "know 121"], False),  # presence has lapsed
+        (["in 0", "know 1", "beat 100", "at 200"], True),
+        (["in 0", "know 1", "at 121"], False),  # it dies with the presence
+        (["in 0", "know 1", "out 2", "in 3"], False),  # and with the sign-out
+        (["in 0", "know 1", "in 3"], False),  # another terminal: another duty
+        (["in 0", "none 1"], False),  # a reading that tells nobody apart
+        (["in 0", "know 1", "tomorrow 2"], False),  # yesterday's pseudonym is not today's
+        (["in 0", "ben 1"], False),  # another person's card
+    ],
+)
+def test_who_is_known_and_for_how_long(script, known):
+    roster, now_s, day = staff.sign_in(Roster(), "ben", "counter", 0.0), 0.0, DAY
+    for step in script:
+        word, at = step.split()
+        now_s = float(at)
+        if word == "in":
+            roster = staff.sign_in(roster, "anna", "counter", now_s)
+        elif word == "out":
+            roster = staff.sign_out(roster, "anna")
+        elif word == "beat":
+            roster = staff.beat(roster, RULES, "anna", "counter", now_s)
+        elif word in ("know", "none", "ben"):
+            person, key = "ben" if word == "ben" else "anna", "" if word == "none" else "k"
+            roster = staff.know(roster, RULES, person, now_s, key=key, day=DAY)
+        elif word == "tomorrow":
+            day = DAY + timedelta(days=1)
+    assert ("anna" in staff.keys(roster, RULES, now_s, day)) is known
+
+
+async def test_the_desk_keeps_a_pseudonym_in_memory_alone():
+    ledger, clock = FakeLedger(), ManualClock()
+    here = desk(ledger, clock)
+    changes: list[None] = []
+    here.listen(lambda: changes.append(None))
+    today = RULES.hours.local(clock.wall()).date()
+    assert not here.know("anna", "pseudonym", today)
+    assert await here.sign_in("anna", PIN, "counter") == ""
+    said = len(changes)
+    assert here.know("anna", "pseudonym", today)
+    assert len(changes) == said + 1  # the pages see it at once
+    assert (here.keys(today), here.keys(None), here.keys(today + timedelta(days=1))) == ({"anna": "pseudonym"}, {}, {})
+    assert [p.staff_id for p in here.people() if p.known] == ["anna"]
+    assert here.is_here("anna", "counter")
+    assert not here.is_here("anna", "door")
+    assert "pseudonym" not in repr(ledger.events) + repr(ledger.kinds)
+    assert desk(ledger, clock).keys(today) == {}  # a restart knows nobody
+    await here.sign_out("anna", "counter")
+    assert here.keys(today) == {}
 
 
 def test_five_wrong_pins_lock_out_and_a_right_one_forgives():

@@ -18,7 +18,15 @@ from edge.desk.messages import BasketLine, CabinetDesk, CountDesk, DeskState, Go
 from simulators.hardware.id_card import IdCardReader
 from simulators.hardware.rig import Rig
 from simulators.hardware.run import run_store
-from simulators.people.tobacco import ADULT_CARD, BEAT_EVERY_S, MINOR_CARD, STAFF_CARD, TobaccoHabits, TobaccoStory, serve
+from simulators.people.tobacco import (
+    ADULT_CARD,
+    BEAT_EVERY_S,
+    MINOR_CARD,
+    STAFF_CARD,
+    TobaccoHabits,
+    TobaccoStory,
+    serve,
+)
 from simulators.truth import TruthRecord, read_truth
 from simulators.world import World
 from tests.simulators.stores import cabinet, product, store
