@@ -21,6 +21,7 @@ from cloud_bridge.settings import Settings
 from cloud_bridge.storage import Storage, StorageClosedError
 from cloud_bridge.supervisor import Supervisor
 from contracts.clock import Clock, SystemClock
+from contracts.tasks import end
 
 PING_WITHIN_S = 2.0
 
@@ -77,8 +78,7 @@ class Bridge:
                 try:
                     yield
                 finally:
-                    for task in tasks:
-                        task.cancel()
+                    await end(tasks)
         finally:
             await asyncio.to_thread(self.storage.close)
 

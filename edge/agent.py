@@ -18,6 +18,7 @@ import msgspec
 from contracts.clock import Clock
 from contracts.event_types import LANES, ConfigChanged, PeopleCountInterval, PeopleCrossing
 from contracts.ids import new_uuid
+from contracts.tasks import end
 from device_drivers.errors import DeviceError
 from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, missing_ports
 from edge.day_keys import DayKeys
@@ -249,8 +250,7 @@ class Agent:
             keep("telemetry", partial(self.telemetry.run, self._shelf_scales(), self._doors))
             await stop.wait()
             await self._drain()
-            for task in (*tasks, *self._greetings):
-                task.cancel()
+            await end((*tasks, *self._greetings))
 
     async def _described(self) -> bool:
         """Tell the cloud what stands here, whenever that differs from what was told last; False on a full disk."""

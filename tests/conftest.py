@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import pytest
 
 from contracts.clock import ManualClock
+
+HANGS_AFTER_S = 300
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,20 @@ def broker() -> Iterator[BrokerAddress]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(autouse=True)
+def _no_test_hangs() -> Iterator[None]:
+    """A test that waits for ever fails, instead of taking the whole run with it."""
+
+    def late(_signal: int, _frame: object) -> None:
+        raise TimeoutError(f"the test hangs: no end after {HANGS_AFTER_S} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(HANGS_AFTER_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from contracts.messages import (
     decode_message,
     encode_message,
 )
+from contracts.tasks import end
 from contracts.topics import StoreTopics, parse_up
 from edge.uplink.machine import SendHello
 from tests.edge_uplink.model import Cloud, SentBatch
@@ -64,7 +65,7 @@ class FakeBridge:
                 try:
                     yield self
                 finally:
-                    serving.cancel()
+                    await end([serving])
 
     async def say(self, topic: str, message: Message | bytes) -> None:
         assert self.client is not None

@@ -17,6 +17,7 @@ from contracts.clock import SystemClock
 from contracts.envelope import decode_data, decode_envelope
 from contracts.event_types import AgentHealth, ClockEstimated, CommandAccepted
 from contracts.messages import Ack, Command, Response
+from contracts.tasks import end
 from contracts.topics import StoreTopics
 from edge.ledger import Ledger
 from edge.ports import Record, Transaction
@@ -69,9 +70,7 @@ class Store:
         try:
             yield self
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end([task])
             await self.ledger.close()
 
     async def sell(self, n: int) -> None:
