@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,10 +122,10 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def salvage(aside: Path) -> Salvage:
+def salvage(aside: Path, connect: Callable[[Path, float], sqlite3.Connection] = connect_readonly) -> Salvage:
     """Everything that can still be read, event by event."""
     found = Salvage({lane: [] for lane in LANES}, {})
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect_readonly(aside)) as connection:
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(aside, 5.0)) as connection:
         for lane in LANES:
             found.events[lane].extend(_events(connection, lane))
         with contextlib.suppress(sqlite3.Error, *NONSENSE):

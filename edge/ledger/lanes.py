@@ -9,13 +9,13 @@ from contracts.event_types import Lane
 from contracts.messages import Parent
 from edge.ledger.rows import LaneRow, Mark, Slice
 from edge.ledger.store import hash_at
-from edge.ledger.writer import Writer
+from edge.ledger.writer import Writing
 
 
 class LaneView:
     """Committed facts of one lane, from memory; only `hash_at` inside the retained range and `read` touch the file."""
 
-    def __init__(self, row: LaneRow, *, reader: sqlite3.Connection, writer: Writer) -> None:
+    def __init__(self, row: LaneRow, *, reader: sqlite3.Connection, writer: Writing) -> None:
         self._row = row
         self._reader = reader
         self._writer = writer

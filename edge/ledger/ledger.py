@@ -20,7 +20,7 @@ from edge.ledger.lanes import LaneView
 from edge.ledger.rows import LaneRow, Pending
 from edge.ledger.schema import connect, connect_readonly, free_bytes, open_error, prepare
 from edge.ledger.store import Store
-from edge.ledger.writer import Writer
+from edge.ledger.writer import MakeWriter, Writer, Writing
 from edge.ports import LedgerFullError, Transaction
 
 TELEMETRY_ROWS = 50_000
@@ -44,7 +44,7 @@ class Ledger:
         self._state: dict[str, Mapping[str, bytes]] = {}
         self._lanes: dict[Lane, LaneView] = {}
         self._cleanup = contextlib.ExitStack()
-        self._writer: Writer
+        self._writer: Writing
 
     @classmethod
     async def open(
@@ -60,11 +60,16 @@ class Ledger:
         busy_timeout_s: float = 30.0,
         probe_every_s: float = 5.0,
         free: Callable[[Path], int] = free_bytes,
+        writer: MakeWriter = Writer,
+        connect: Callable[[Path, float], sqlite3.Connection] = connect,
+        connect_readonly: Callable[[Path, float], sqlite3.Connection] = connect_readonly,
     ) -> Ledger:
         """Open or make the ledger at `path` (its folder exists) for one store on one machine.
 
         `machine` is the instance id, see `machine_instance`; `busy_timeout_s` (real seconds) is how long a commit
-        waits for another program's lock. Raises LedgerOpenError with one sentence that says what to do.
+        waits for another program's lock. `writer`, `connect` and `connect_readonly` (path, busy timeout in seconds) are
+        for simulations: a writer without a thread, a file on another VFS. Raises LedgerOpenError with one sentence that
+        says what to do.
         """
         if telemetry_rows < 1:
             raise ValueError(f"telemetry_rows: must be at least 1, is {telemetry_rows}")
@@ -94,25 +99,27 @@ class Ledger:
                 aside = set_aside(path)
                 _log.error("the ledger cannot be read (%s); it is kept as %s, a new one begins", error, aside.name)
             opened = open_file()
-            opened.adopt(salvage(aside), "the file could not be read and is kept aside", ledger._stamp())
+            opened.adopt(
+                salvage(aside, connect_readonly), "the file could not be read and is kept aside", ledger._stamp()
+            )
             state.update(opened.state())
             return opened
 
         with contextlib.ExitStack() as undo:
             undo.enter_context(_owned(path))
-            writer = Writer(open_store=open_store, settled=ledger._settled, probe_every_s=probe_every_s)
+            writing = writer(open_store=open_store, settled=ledger._settled, probe_every_s=probe_every_s)
             try:
-                opened = await writer.start()
+                opened = await writing.start()
             except sqlite3.Error as error:
                 raise open_error(path, error) from error
             try:
                 reader = undo.enter_context(contextlib.closing(connect_readonly(path, busy_timeout_s)))
             except sqlite3.Error as error:
-                await writer.close()
+                await writing.close()
                 raise open_error(path, error) from error
-            ledger._writer = writer
+            ledger._writer = writing
             ledger._state = {kind: MappingProxyType(values) for kind, values in state.items()}
-            ledger._lanes = {name: LaneView(row, reader=reader, writer=writer) for name, row in opened.lanes.items()}
+            ledger._lanes = {name: LaneView(row, reader=reader, writer=writing) for name, row in opened.lanes.items()}
             ledger._cleanup = undo.pop_all()
         return ledger
 

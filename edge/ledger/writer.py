@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from contracts.event_types import Lane
 from edge.ledger.rows import LaneRow, Pending
@@ -28,6 +28,29 @@ class _Commit:
 class _Call:
     work: Callable[[Store], Any]
     done: asyncio.Future[Any]
+
+
+class Writing(Protocol):
+    """What the ledger needs of its writer: jobs in order, one at a time, each told to `settled` before its caller."""
+
+    async def start(self) -> Store:
+        """Open the store. Raises what `open_store` raises."""
+
+    async def commit(self, pending: Pending) -> None:
+        """Return once `pending` is durable, raise why it is not."""
+
+    async def call(self, work: Callable[[Store], Any]) -> Any:
+        """Run `work`, after all jobs before it."""
+
+    async def close(self) -> None:
+        """Finish all jobs that were put, then close the store's connection."""
+
+
+class MakeWriter(Protocol):
+    """Makes a writer: `Writer`, or one without a thread for a simulation."""
+
+    def __call__(self, *, open_store: Callable[[], Store], settled: Settled, probe_every_s: float) -> Writing:
+        """A writer that is not started yet."""
 
 
 class Writer:
