@@ -36,10 +36,10 @@ from edge.staff_cards import StaffCards
 from edge.supervisor import Supervisor
 from edge.telemetry import Telemetry
 from edge.timekeeping import Timekeeping
-from edge.uplink import BadUrlError, Uplink
-from edge.uplink.broker_url import BrokerUrl
+from edge.uplink import Uplink
 from edge.vision import CameraHealth, CameraService
 from edge.vision.messages import Interval
+from mqtt_link import BadUrlError, BrokerUrl
 
 AGENT_VERSION = "0.1.0"
 DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the cloud

@@ -3,7 +3,6 @@
 `machine` decides, without I/O; `client` speaks MQTT; `clock_estimate` compares our time with the cloud's.
 """
 
-from edge.uplink.broker_url import BadUrlError
 from edge.uplink.client import Uplink
 
-__all__ = ["BadUrlError", "Uplink"]
+__all__ = ["Uplink"]

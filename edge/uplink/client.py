@@ -8,14 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from random import Random
-
-import aiomqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from contracts.backoff import Backoff
 from contracts.clock import Clock, unix_ms
@@ -23,8 +18,6 @@ from contracts.envelope import ClockQuality
 from contracts.event_types import LANES, ClockEstimated, Lane
 from contracts.ids import check_id
 from contracts.messages import (
-    CONTENT_ENCODING,
-    MAX_MESSAGE_BYTES,
     Ack,
     BadMessageError,
     Batch,
@@ -40,23 +33,17 @@ from contracts.messages import (
 from contracts.topics import StoreTopics
 from edge.ledger import LaneView, Ledger
 from edge.ports import LedgerFullError, Record, Transaction
-from edge.uplink.broker_url import BrokerUrl
 from edge.uplink.clock_estimate import ClockEstimator, Estimate, differs
 from edge.uplink.lane_runner import Answered, LaneRunner
 from edge.uplink.machine import PROGRESS_TIMEOUT_S
 from edge.uplink.requests import Requests
+from mqtt_link import AiomqttPort, BrokerUrl, LinkLostError, MqttConnection, MqttPort, Will
 
 HEARTBEAT_S = 30.0
 NETWORK_TIMEOUT_S = 10.0  # real seconds
-KEEPALIVE_S = 30
-MAX_QUEUED = 1000
 FAREWELL_S = 2.0
-_NETWORK_ERRORS = (aiomqtt.MqttError, OSError, TimeoutError)
+_NETWORK_ERRORS = (OSError, TimeoutError)
 _log = logging.getLogger("zhanggui.uplink")
-
-
-class NotConnectedError(OSError):
-    """There is no broker now."""
 
 
 class Uplink:
@@ -83,9 +70,11 @@ class Uplink:
         reconnect_base_s: float = 1.0,
         reconnect_cap_s: float = 30.0,
         network_timeout_s: float = NETWORK_TIMEOUT_S,
+        port: MqttPort | None = None,
     ) -> None:
-        """Raises BadUrlError or BadIdError."""
+        """Raises BadUrlError or BadIdError. `port` stands in for the broker at `url`."""
         self._url = BrokerUrl.parse(url)
+        self._port = port or AiomqttPort(self._url, timeout_s=network_timeout_s)
         self._topics = StoreTopics(tenant, store)
         self._instance = check_id(instance, "instance")
         self._client_id = f"{store}.{instance}"
@@ -94,10 +83,9 @@ class Uplink:
         self._ledger = ledger
         self._clock = clock
         self._heartbeat_s = heartbeat_s
-        self._network_timeout_s = network_timeout_s
         self._backoff = Backoff(rng=rng, base_s=reconnect_base_s, cap_s=reconnect_cap_s)
         self._counters: Counter[str] = Counter()
-        self._client: aiomqtt.Client | None = None
+        self._link: MqttConnection | None = None
         self._conn = 0
         self._since_ms = 0
         self._told_down = False
@@ -141,7 +129,7 @@ class Uplink:
     @property
     def online(self) -> bool:
         """The broker is connected and the cloud has answered our hello."""
-        return self._client is not None and self._lanes["ledger"].machine.state in ("ready", "standby")
+        return self._link is not None and self._lanes["ledger"].machine.state in ("ready", "standby")
 
     @property
     def standby(self) -> bool:
@@ -166,62 +154,36 @@ class Uplink:
     async def _connection(self) -> None:
         self._conn += 1
         self._since_ms = unix_ms(self._clock.wall())
-        async with self._new_client() as client:
-            codes = await client.subscribe(self._topics.all_down, qos=1)
-            if any(getattr(code, "is_failure", False) for code in codes):
-                raise aiomqtt.MqttError("the broker refused our subscription")
-            self._client = client
+        payload, _ = encode_message(self._presence(online=False))
+        async with self._port.connect(
+            client_id=self._client_id, will=Will(self._topics.presence, payload), on_dropped=self._dropped
+        ) as link:
+            await link.subscribe(self._topics.all_down)
+            self._link = link
             self._backoff.up(asyncio.get_running_loop().time())
             self._counters["connected"] += 1
             _log.info("connected to %s", self._url)
             self._told_down = False
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._receive(client), name="uplink-receive")
-                    tasks.create_task(self._heartbeat(client), name="uplink-heartbeat")
+                    tasks.create_task(self._receive(link), name="uplink-receive")
+                    tasks.create_task(self._heartbeat(link), name="uplink-heartbeat")
                     for name, runner in self._lanes.items():
                         tasks.create_task(runner.run(), name=f"uplink-{name}")
             except asyncio.CancelledError:  # a clean stop sends no last will, so it says farewell itself
-                with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                with contextlib.suppress(LinkLostError, TimeoutError):
                     async with asyncio.timeout(FAREWELL_S):
-                        await self._publish_presence(client, online=False)
+                        await self._publish_presence(link, online=False)
                 raise
             finally:
-                self._client = None
+                self._link = None
 
-    def _new_client(self) -> aiomqtt.Client:
-        counters = self._counters
-
-        class CountedQueue(asyncio.Queue[aiomqtt.Message]):
-            def put_nowait(self, item: aiomqtt.Message) -> None:
-                if self.full():
-                    counters["message_queue_full"] += 1
-                super().put_nowait(item)
-
-        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-        connect.SessionExpiryInterval = 0
-        connect.MaximumPacketSize = MAX_MESSAGE_BYTES + 4096
-        payload, _ = encode_message(self._presence(online=False))
-        return aiomqtt.Client(
-            self._url.host,
-            self._url.port,
-            username=self._url.username,
-            password=self._url.password,
-            identifier=self._client_id,
-            protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=True,
-            properties=connect,
-            will=aiomqtt.Will(self._topics.presence, payload, qos=1, retain=True),
-            keepalive=KEEPALIVE_S,
-            timeout=self._network_timeout_s,
-            max_queued_incoming_messages=MAX_QUEUED,
-            queue_type=CountedQueue,
-            tls_context=ssl.create_default_context() if self._url.tls else None,
-        )
+    def _dropped(self) -> None:
+        self._counters["message_queue_full"] += 1
 
     def _ended(self, error: BaseException | None) -> None:
         """A connection is over: of the network's faults tell the first, of our own every one."""
-        self._client = None
+        self._link = None
         self._counters["disconnected"] += 1
         causes = list(_causes(error))
         ours = [cause for cause in causes if not isinstance(cause, _NETWORK_ERRORS)]
@@ -235,10 +197,10 @@ class Uplink:
 
     # -------------------------------------------------------------- what comes in
 
-    async def _receive(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
+    async def _receive(self, link: MqttConnection) -> None:
+        async for message in link.messages():
             try:
-                self._take(str(message.topic), message.payload)
+                self._take(message.topic, message.payload)
             except BadMessageError as error:
                 self._counters["message_malformed"] += 1
                 _log.debug("malformed message: %s", error)
@@ -259,9 +221,9 @@ class Uplink:
 
     # -------------------------------------------------------------- what goes out
 
-    async def _heartbeat(self, client: aiomqtt.Client) -> None:
+    async def _heartbeat(self, link: MqttConnection) -> None:
         while True:
-            await self._publish_presence(client, online=True)
+            await self._publish_presence(link, online=True)
             _heed_cancel()
             await self._clock.sleep(self._heartbeat_s)
             await self._note_clock()
@@ -276,24 +238,21 @@ class Uplink:
             since=self._since_ms,
         )
 
-    async def _publish_presence(self, client: aiomqtt.Client, *, online: bool) -> None:
-        await _publish(client, self._topics.presence, self._presence(online=online), retain=True)
+    async def _publish_presence(self, link: MqttConnection, *, online: bool) -> None:
+        await _publish(link, self._topics.presence, self._presence(online=online), retain=True)
 
     async def _publish_lane(self, lane: LaneView, message: Hello | Batch) -> None:
         topic = self._topics.hello_up(lane.name) if isinstance(message, Hello) else self._topics.events(lane.name)
-        await _publish(self._connected_client(), topic, message)
+        await _publish(self._connected(), topic, message)
         _heed_cancel()
 
     async def _publish_request(self, method: str, request: Request) -> None:
-        try:
-            await _publish(self._connected_client(), self._topics.request(method), request)
-        except aiomqtt.MqttError as error:
-            raise NotConnectedError(str(error)) from error
+        await _publish(self._connected(), self._topics.request(method), request)
 
-    def _connected_client(self) -> aiomqtt.Client:
-        if self._client is None:
-            raise NotConnectedError("no broker now")
-        return self._client
+    def _connected(self) -> MqttConnection:
+        if self._link is None:
+            raise LinkLostError("no broker now")
+        return self._link
 
     # -------------------------------------------------------------- time
 
@@ -322,13 +281,9 @@ class Uplink:
             self._told_clock = before
 
 
-async def _publish(client: aiomqtt.Client, topic: str, message: Message, *, retain: bool = False) -> None:
+async def _publish(link: MqttConnection, topic: str, message: Message, *, retain: bool = False) -> None:
     payload, encoding = encode_message(message)
-    properties = None
-    if encoding:
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-        properties.UserProperty = (CONTENT_ENCODING, encoding)
-    await client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+    await link.publish(topic, payload, encoding=encoding, retain=retain)
 
 
 def _heed_cancel() -> None:

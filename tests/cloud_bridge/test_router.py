@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
-from cloud_bridge.mqtt import MESSAGES_A_WORKER, MqttShell, _properties, _worker_of
+from cloud_bridge.mqtt import MESSAGES_A_WORKER, MqttShell, _worker_of
 from cloud_bridge.presence import PresenceBook
 from cloud_bridge.recommend import Offers
 from cloud_bridge.requests import Requests
@@ -30,6 +30,7 @@ from contracts.envelope import Origin, next_hash, root_hash
 from contracts.event_types import StoreOpened
 from contracts.messages import Ack, Hello, HelloAnswer, Presence, Request, Response, decode_message, encode_message
 from contracts.topics import StoreTopics
+from mqtt_link import AiomqttPort, BrokerUrl
 from tests.cloud_bridge.wire import STREAM, Chain
 
 TOPICS = StoreTopics("demo", "shop1")
@@ -242,7 +243,7 @@ async def test_it_comes_back_and_says_so_once(broker, bench: Bench, caplog) -> N
         task = asyncio.create_task(shell.run(), name="shell")
         while bench.counters["broker_connections_lost"] < 3:
             await asyncio.sleep(0.01)
-        shell._port = broker.port
+        shell._port = AiomqttPort(BrokerUrl.parse(broker.url))
         await asyncio.wait_for(shell.connected.wait(), 20)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -276,29 +277,10 @@ async def test_a_store_that_floods_holds_up_no_other(broker) -> None:
     assert counters["dropped_worker_queue_full"] >= 9  # one may have been in hand already
 
 
-async def test_what_does_not_fit_the_inbox_is_counted(bench: Bench) -> None:
-    shell = MqttShell(
-        url="mqtt://127.0.0.1:1", router=bench.router, clock=ManualClock(), rng=Random(1), counters=bench.counters
-    )
-    inbox = shell._client()._queue
-    for _ in range(inbox.maxsize + 2):
-        inbox.put_nowait(None)
-    assert (inbox.qsize(), bench.counters["dropped_inbound_queue_full"]) == (inbox.maxsize, 2)
-
-
-def test_a_compressed_answer_says_so() -> None:
-    said = _properties(Publication("t", b"x", "zstd"))
-    assert said is not None
-    assert said.UserProperty == [("content-encoding", "zstd")]
-    assert _properties(Publication("t", b"x", "")) is None
-
-
-@pytest.mark.parametrize(
-    ("url", "port", "user"), [("mqtts://h", 8883, None), ("mqtt://h", 1883, None), ("mqtt://a%40b:p%3A@h:5", 5, "a@b")]
-)
-def test_an_address_names_port_and_user(url: str, port: int, user: str | None, clock: ManualClock) -> None:
-    shell = MqttShell(url=url, router=None, clock=clock, rng=Random(1), counters=Counters())
-    assert (shell._port, shell._user, shell._tls) == (port, user, url.startswith("mqtts"))
+def test_a_dropped_message_is_counted(bench: Bench) -> None:
+    shell = MqttShell(url="mqtt://h", router=bench.router, clock=ManualClock(), rng=Random(1), counters=bench.counters)
+    shell._dropped()
+    assert bench.counters["dropped_inbound_queue_full"] == 1
 
 
 UNBOUND = 2**63  # more than a database can hold

@@ -12,7 +12,7 @@ from contracts.clock import ManualClock
 from edge.config import CloudConfig, StaffConfig
 from edge.desk.messages import Ask
 from edge.greeting import Greeting
-from edge.uplink.broker_url import BrokerUrl
+from mqtt_link import BrokerUrl
 
 SECRET = "s3cr3t"
 

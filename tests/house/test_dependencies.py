@@ -12,6 +12,7 @@ OURS = {
     "device_drivers",
     "models",
     "look",
+    "mqtt_link",
     "edge",
     "cloud_bridge",
     "simulators",

@@ -26,19 +26,19 @@ class BrokerUrl:
         return f"{'mqtts' if self.tls else 'mqtt'}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @classmethod
-    def parse(cls, url: str) -> BrokerUrl:
-        """The address in `url`. Raises BadUrlError."""
+    def parse(cls, url: str, *, said_in: str = "cloud.url") -> BrokerUrl:
+        """The address in `url`, which a person wrote in the field `said_in`. Raises BadUrlError."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise BadUrlError("cloud.url: not a URL; write mqtt://host:port or mqtts://host:port") from None
+            raise BadUrlError(f"{said_in}: not a URL; write mqtt://host:port or mqtts://host:port") from None
         if parts.scheme not in DEFAULT_PORTS:
-            raise BadUrlError("cloud.url: must begin with mqtt:// or mqtts://")
+            raise BadUrlError(f"{said_in}: must begin with mqtt:// or mqtts://")
         if not host:
-            raise BadUrlError("cloud.url: names no host; write mqtt://host:port or mqtts://host:port")
+            raise BadUrlError(f"{said_in}: names no host; write mqtt://host:port or mqtts://host:port")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise BadUrlError("cloud.url: ends after the port")
+            raise BadUrlError(f"{said_in}: ends after the port")
         return cls(
             host=host,
             port=port or DEFAULT_PORTS[parts.scheme],
