@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check e2e e2e-packages docs soak clean
+.PHONY: help install demo test check e2e e2e-packages proof proof-packages soak clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,13 @@ e2e-packages: ## what the browser tests need from Debian (root)
 e2e: install e2e-packages ## the pages in a real browser
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[e2e,zbar]' 2>/dev/null || $(PYTHON) -m pip --python $(BIN)/python install --quiet -c constraints.txt '.[e2e,zbar]'
 	@$(BIN)/python -m pytest -m e2e $(ARGS)
+
+proof-packages: ## what the real-process proof needs from Debian (root): a broker that knows shared subscriptions
+	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mosquitto >/dev/null; }
+
+proof: install proof-packages ## three minutes of faults: thousands of simulated schedules, and real processes that are killed
+	@$(BIN)/python -m pytest -m proof $(ARGS)
 
 soak: install ## longer runs; not part of the gate
 	@$(BIN)/python -m pytest -m soak $(ARGS)
