@@ -1,6 +1,7 @@
 """Write docs/events.md and docs/events.schema.json from contracts/: `python docs/make_events.py`.
 
-A test keeps both current.
+A test keeps both current. Run by itself it writes docs/asyncapi.json and docs/asyncapi.md too, for events are part
+of what the wire carries.
 """
 
 from __future__ import annotations
@@ -44,3 +45,6 @@ def schemas() -> str:
 if __name__ == "__main__":
     Path(__file__).with_name("events.md").write_text(document())
     Path(__file__).with_name("events.schema.json").write_text(schemas())
+    import make_asyncapi
+
+    make_asyncapi.write()
