@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from contracts.event_base import Count, EventData, Lane, Short, Text, event
+
+Result = Annotated[dict[Short, Short | int], Meta(max_length=64)]  # codes and figures, no sentences
 
 
 @event("telemetry.dropped")
@@ -46,12 +51,13 @@ class CommandRefused(EventData, frozen=True, kw_only=True):
 
 @event("command.completed")
 class CommandCompleted(EventData, frozen=True, kw_only=True):
-    """What became of an accepted command."""
+    """What became of an accepted command; `detail` is a code, `result` what a query found."""
 
     command: Short
     kind: Short
     outcome: Literal["done", "failed", "unknown"]
     detail: Text = ""
+    result: Result = msgspec.field(default_factory=dict)
 
 
 @event("stream.forked")

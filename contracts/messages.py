@@ -22,6 +22,7 @@ COMPRESS_ABOVE_BYTES = 1024
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 CONTENT_ENCODING = "content-encoding"
 MAX_OFFERS = 32  # what is offered becomes one event: it must fit
+MAX_ARGS = 16
 
 # `$` of Python alone would let a line break at the end pass.
 Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
@@ -150,16 +151,23 @@ class Response(Message, frozen=True, kw_only=True):
     member: RecogniseAnswer | None = None
 
 
+Arg = Annotated[str, Meta(max_length=256)] | Millis | None
+
+
 class Command(Message, frozen=True, kw_only=True):
-    """An order from the cloud. No type of command can open a compartment of tobacco."""
+    """An order from the cloud. No type of command can open a compartment of tobacco.
+
+    `expires_at` is by the cloud's clock; `ttl_ms` is what was left of that when this copy was published, and counts
+    from its receipt.
+    """
 
     id: Id
     stream: Uuid
-    type: Annotated[str, Meta(max_length=64)]
-    args: dict[str, str | int | None]
-    issued_by: Annotated[str, Meta(max_length=64)]
+    type: Annotated[str, Meta(min_length=1, max_length=64)]
+    args: Annotated[dict[Annotated[str, Meta(max_length=64)], Arg], Meta(max_length=MAX_ARGS)]
+    issued_by: Annotated[str, Meta(min_length=1, max_length=64)]
     expires_at: Millis
-    ttl_ms: Millis
+    ttl_ms: Annotated[int, Meta(ge=0, le=MAX_WHOLE)]
 
 
 M = TypeVar("M", bound=Message)
