@@ -266,8 +266,8 @@ async def measure(folder: Path, url: str, database: Path, bridge_pid: int, sizes
 
 
 def _held(database: Path) -> int:
-    with closing(open_reader(database)) as connection:
-        return int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+    with closing(open_reader(database)) as db:
+        return int(db.rows("SELECT count(*) FROM events")[0][0])
 
 
 def figures(rates: Rates) -> list[Figure]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from cloud_bridge.bridge import Bridge, Ping
-from cloud_bridge.storage import StorageClosedError
+from cloud_bridge.storage import Db, StorageError
 from cloud_bridge.views import FleetRow, StoreView
 from contracts.ids import ID_PATTERN
 
@@ -84,8 +83,7 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
         codes = {404: "unknown_store"}
         return _error(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
 
-    @app.exception_handler(sqlite3.Error)
-    @app.exception_handler(StorageClosedError)
+    @app.exception_handler(StorageError)
     async def unavailable(_request: Request, error: Exception) -> JSONResponse:
         bridge.counters.add("api_storage_failed")
         return _error(503, "storage_unavailable", str(error))
@@ -125,8 +123,8 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
         if bridge.models.store(tenant, store) is None:
             raise HTTPException(404, f"nothing was heard of store {store} of {tenant}")
 
-        def read(connection: sqlite3.Connection) -> list[StoredEventOut]:
-            found = connection.execute(
+        def read(db: Db) -> list[StoredEventOut]:
+            found = db.rows(
                 """
                 SELECT row, lane, stream, seq, type, received_ms, hash, dead, counted, raw FROM events
                 WHERE tenant = ? AND store = ? AND row > ? ORDER BY row LIMIT ?

@@ -19,7 +19,7 @@ __all__ = ["Settings", "create_app"]
 def create_app(settings: Settings, *, clock: Clock, rng: Random | None = None) -> FastAPI:
     """The application; `app.state.views` are the read models, `app.state.bridge` everything else.
 
-    Its lifespan raises sqlite3.Error, OSError or MembersFileError when the bridge cannot start.
+    Its lifespan raises StorageError, OSError or MembersFileError when the bridge cannot start.
     """
     bridge = Bridge(settings, clock=clock, rng=rng or Random(SystemRandom().getrandbits(64)))
 

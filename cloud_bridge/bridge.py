@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from random import Random
@@ -18,7 +17,7 @@ from cloud_bridge.read_models import ReadModels
 from cloud_bridge.requests import Requests
 from cloud_bridge.router import Router
 from cloud_bridge.settings import Settings
-from cloud_bridge.storage import Storage, StorageClosedError
+from cloud_bridge.storage import Db, Storage, StorageError, open_storage
 from cloud_bridge.supervisor import Supervisor
 from contracts.clock import Clock, SystemClock
 from contracts.tasks import end
@@ -41,10 +40,10 @@ class Bridge:
     `clock` is the time of the stores, which a demo may speed up; waits for the network are real time.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock, rng: Random) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock, rng: Random, storage: Storage | None = None) -> None:
         self._settings = settings
         self.counters = Counters()
-        self.storage = Storage(settings.database)
+        self.storage = storage or open_storage(settings.database)
         self.presence = PresenceBook(self.counters)
         self.models = ReadModels(storage=self.storage, presence=self.presence, clock=clock, counters=self.counters)
         ingest = Ingest(storage=self.storage, clock=clock, counters=self.counters, on_progress=self.models.progressed)
@@ -64,7 +63,7 @@ class Bridge:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve until left. Raises sqlite3.Error, OSError, MembersFileError when it cannot start."""
+        """Serve until left. Raises StorageError, OSError, MembersFileError when it cannot start."""
         self.storage.open()
         try:
             self.presence.restore(await self.storage.read(load_presence))
@@ -97,8 +96,8 @@ class Bridge:
     async def _ping_storage(self) -> Ping:
         try:
             async with asyncio.timeout(PING_WITHIN_S):
-                await self.storage.write(lambda connection: connection.execute("SELECT 1").fetchone())
-        except (sqlite3.Error, StorageClosedError) as error:
+                await self.storage.write(lambda db: db.one("SELECT 1"))
+        except StorageError as error:
             return Ping(False, str(error))
         except TimeoutError:
             return Ping(False, f"no commit within {PING_WITHIN_S:.0f} s")
@@ -107,12 +106,13 @@ class Bridge:
     async def _ping_models(self) -> Ping:
         try:
             last = await self.storage.read(_last_row)
-        except (sqlite3.Error, StorageClosedError) as error:
+        except StorageError as error:
             return Ping(False, str(error))
         health = self.supervisor.services.get("read_models")
         behind = max(0, last - self.models.row)
         return Ping(health is not None and health.running, f"{behind} events behind" if behind else "up to date")
 
 
-def _last_row(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(row), 0) FROM events").fetchone()[0])
+def _last_row(db: Db) -> int:
+    row = db.one("SELECT coalesce(max(row), 0) FROM events")
+    return int(row[0]) if row else 0

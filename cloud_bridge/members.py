@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloud_bridge.storage import Storage, open_writer
+from cloud_bridge.storage import Db, Storage, open_writer
 from contracts.ids import check_id
 
 MAX_FILE_BYTES = 64 << 20
@@ -110,38 +109,38 @@ def _member(row: object) -> Member:
     return Member(ref, name, points)
 
 
-def save_members(connection: sqlite3.Connection, tenant: str, members: list[Member]) -> int:
+def save_members(db: Db, tenant: str, members: list[Member]) -> int:
     """Add or replace members of a tenant; how many."""
     check_id(tenant, "tenant")
-    connection.executemany(
-        "INSERT OR REPLACE INTO members (tenant, member_ref, name, points) VALUES (?, ?, ?, ?)",
+    db.executemany(
+        """
+        INSERT INTO members (tenant, member_ref, name, points) VALUES (?, ?, ?, ?)
+        ON CONFLICT (tenant, member_ref) DO UPDATE SET name = excluded.name, points = excluded.points
+        """,
         ((tenant, member.member_ref, member.name, member.points) for member in members),
     )
     return len(members)
 
 
-def import_members(database: Path, file: Path, *, tenant: str) -> int:
+def import_members(database: Path | str, file: Path, *, tenant: str) -> int:
     """Import `file` into the database at `database`, whole or not at all; how many members.
 
-    Raises MembersFileError, BadIdError, sqlite3.Error. A running bridge sees the new members at once.
+    Raises MembersFileError, BadIdError, StorageError. A running bridge sees the new members at once.
     """
     members = read_members(file)
-    with closing(open_writer(database)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        count = save_members(connection, tenant, members)
-        connection.execute("COMMIT")
-        return count
+    with closing(open_writer(database)) as db, db.transaction():
+        return save_members(db, tenant, members)
 
 
 async def import_into(storage: Storage, file: Path, *, tenant: str) -> int:
     """The same through an open storage."""
     members = read_members(file)
-    return await storage.write(lambda connection: save_members(connection, tenant, members))
+    return await storage.write(lambda db: save_members(db, tenant, members))
 
 
-def find_member(connection: sqlite3.Connection, tenant: str, member_ref: str) -> Member | None:
+def find_member(db: Db, tenant: str, member_ref: str) -> Member | None:
     """The member of this tenant; None for nobody."""
-    row = connection.execute(
+    row = db.one(
         "SELECT member_ref, name, points FROM members WHERE tenant = ? AND member_ref = ?", (tenant, member_ref)
-    ).fetchone()
+    )
     return Member(*row) if row else None

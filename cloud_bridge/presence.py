@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cloud_bridge.counters import Counters
+from cloud_bridge.storage import Db
 from contracts.messages import Presence
 
 HEARTBEAT_MS = 30_000
@@ -107,13 +107,20 @@ class PresenceBook:
         return known
 
 
-def save_presence(connection: sqlite3.Connection, row: Row) -> None:
+def save_presence(db: Db, row: Row) -> None:
     """Keep one store's presence."""
-    connection.execute("INSERT OR REPLACE INTO presence VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    db.execute(
+        """
+        INSERT INTO presence (tenant, store, boot, conn, instance, agent_version, online, last_seen_ms)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (tenant, store) DO UPDATE SET
+            boot = excluded.boot, conn = excluded.conn, instance = excluded.instance,
+            agent_version = excluded.agent_version, online = excluded.online, last_seen_ms = excluded.last_seen_ms
+        """,
+        row,
+    )
 
 
-def load_presence(connection: sqlite3.Connection) -> list[Row]:
+def load_presence(db: Db) -> list[Row]:
     """Every store's presence as it was last kept."""
-    return connection.execute(
-        "SELECT tenant, store, boot, conn, instance, agent_version, online, last_seen_ms FROM presence"
-    ).fetchall()
+    return db.rows("SELECT tenant, store, boot, conn, instance, agent_version, online, last_seen_ms FROM presence")

@@ -45,7 +45,7 @@ class Requests:
         self._cap = RateCap(clock)
 
     async def answer(self, tenant: str, store: str, method: str, request: Request) -> Response:
-        """The answer to `request`. Raises sqlite3.Error, StorageClosedError."""
+        """The answer to `request`. Raises StorageError."""
         if not self._cap.allows(tenant, store):
             return self._refuse(request, "too_many_requests")
         if method != "recognise":
@@ -54,7 +54,7 @@ class Requests:
         if not isinstance(ref, str) or not 1 <= len(ref) <= 64:
             return self._refuse(request, "bad_arguments")
 
-        member = await self._storage.read(lambda connection: find_member(connection, tenant, ref))
+        member = await self._storage.read(lambda db: find_member(db, tenant, ref))
         if member is None:
             return self._refuse(request, "unknown_member")
         offers = self._facts.offers(tenant, store)

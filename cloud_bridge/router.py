@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from dataclasses import dataclass
 
 from cloud_bridge.counters import Counters
@@ -11,7 +10,7 @@ from cloud_bridge.ingest.service import Ingest
 from cloud_bridge.ingest.streams import Place
 from cloud_bridge.presence import PresenceBook, save_presence
 from cloud_bridge.requests import Requests
-from cloud_bridge.storage import Storage, StorageClosedError
+from cloud_bridge.storage import Storage, StorageError
 from contracts.clock import Clock, unix_ms
 from contracts.messages import (
     BadMessageError,
@@ -71,7 +70,7 @@ class Router:
             self._counters.add(f"dropped_malformed_{up.kind}")
             log.debug("%s/%s: %s dropped: %s", up.tenant, up.store, up.kind, error)
             return None
-        except (sqlite3.Error, StorageClosedError) as error:
+        except StorageError as error:
             self._counters.add("unanswered_storage_failed")
             if not self._storage_failed:
                 self._storage_failed = True
@@ -117,7 +116,7 @@ class Router:
             return
         row = self._presence.row(up.tenant, up.store)
         if row is not None:
-            await self._storage.write(lambda connection: save_presence(connection, row))
+            await self._storage.write(lambda db: save_presence(db, row))
 
 
 def _publication(topic: str, message: Message) -> Publication:

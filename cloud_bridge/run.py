@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import uvicorn
@@ -13,7 +13,8 @@ import uvicorn
 from cloud_bridge.app import create_app
 from cloud_bridge.members import MembersFileError, read_members
 from cloud_bridge.settings import Settings
-from cloud_bridge.storage import open_writer
+from cloud_bridge.storage import StorageBusyError, StorageError, StorageFullError, StorageRefusedError, open_writer
+from cloud_bridge.storage.address import sqlite_path
 from contracts.clock import Clock, SystemClock
 
 
@@ -49,25 +50,26 @@ def listen(host: str, port: int) -> socket.socket:
         raise CloudError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
-def check_database(path: Path) -> None:
+def check_database(address: Path | str) -> None:
     """Make the database, or see that it can be written. Raises CloudError."""
     try:
+        path = sqlite_path(address)
+    except StorageError as error:
+        raise CloudError(str(error)) from error
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = open_writer(path)
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-        connection.close()
-    except (sqlite3.Error, OSError) as error:
+        with closing(open_writer(path)) as db, db.transaction():
+            pass
+    except (StorageError, OSError) as error:
         raise CloudError(_sentence(path, error)) from error
 
 
-def _sentence(path: Path, error: sqlite3.Error | OSError) -> str:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
+def _sentence(path: Path, error: StorageError | OSError) -> str:
+    if isinstance(error, StorageFullError) or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
         return f"the disk is full: free some room for {path} and start again"
-    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+    if isinstance(error, StorageRefusedError):
         return f"{path} is no database of the bridge: move it away, or name another file"
-    if code == sqlite3.SQLITE_BUSY:
+    if isinstance(error, StorageBusyError):
         return f"{path} is in use by another bridge: stop it, or name another file"
     reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
     return f"the database {path} cannot be written ({reason}): choose a folder that you may write to"

@@ -10,7 +10,7 @@ from pathlib import Path
 class Settings:
     """`members_file` is imported at every start into `members_tenant`. Without `pages` only the API is served."""
 
-    database: Path
+    database: Path | str  # a path, or a URL
     mqtt_url: str = field(repr=False)  # may hold a password
     host: str = "127.0.0.1"
     port: int = 8300

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from cloud_bridge.counters import Counters
 from cloud_bridge.ingest import streams
 from cloud_bridge.ingest.machine import Accept, Cursor, Decision, Ignore, Park, Refuse, decide, overlap_of
 from cloud_bridge.ingest.streams import Place, RefusedStreamError
-from cloud_bridge.storage import Storage
+from cloud_bridge.storage import Db, Storage
 from contracts.clock import Clock, unix_ms
 from contracts.messages import Ack, Batch, Hello, HelloAnswer, Refusal
 
@@ -52,7 +51,7 @@ class Ingest:
         """Where the stream stands here; None (counted) for a stream this store may not use."""
         t1 = unix_ms(self._clock.wall())
         try:
-            answer = await self._storage.write(lambda connection: self._hello(connection, place, hello, t1))
+            answer = await self._storage.write(lambda db: self._hello(db, place, hello, t1))
         except RefusedStreamError as error:
             self._counters.add(f"hello_refused_{error}")
             return None
@@ -63,7 +62,7 @@ class Ingest:
         now_ms = unix_ms(self._clock.wall())
         try:
             outcome = await self._storage.write(
-                lambda connection: apply_batch(connection, place, batch, now_ms=now_ms, window=self._window)
+                lambda db: apply_batch(db, place, batch, now_ms=now_ms, window=self._window)
             )
         except RefusedStreamError as error:
             self._counters.add(f"batch_refused_{error}")
@@ -89,17 +88,17 @@ class Ingest:
             window=self._window,
         )
 
-    def _hello(self, connection: sqlite3.Connection, place: Place, hello: Hello, now_ms: int) -> HelloAnswer:
-        cursor = streams.load(connection, hello.stream, place)
-        if hello.parent is not None and (lost := streams.adopt(connection, hello.stream, hello.parent, now_ms)):
+    def _hello(self, db: Db, place: Place, hello: Hello, now_ms: int) -> HelloAnswer:
+        cursor = streams.load(db, hello.stream, place)
+        if hello.parent is not None and (lost := streams.adopt(db, hello.stream, hello.parent, now_ms)):
             self._counters.add("events_lost_by_cloud", lost)
-        probe = None if hello.probe is None else streams.hash_at(connection, cursor, hello.probe)
+        probe = None if hello.probe is None else streams.hash_at(db, cursor, hello.probe)
         return HelloAnswer(
             nonce=hello.nonce,
             stream=hello.stream,
             watermark=cursor.watermark,
             hash_at_watermark=cursor.hash.hex(),
-            active=take_lease(connection, place, hello.instance, now_ms) == hello.instance,
+            active=take_lease(db, place, hello.instance, now_ms) == hello.instance,
             window=self._window,
             t0=hello.t0,
             t1=now_ms,
@@ -108,57 +107,58 @@ class Ingest:
         )
 
 
-def take_lease(connection: sqlite3.Connection, place: Place, instance: str, now_ms: int) -> str:
+def take_lease(db: Db, place: Place, instance: str, now_ms: int) -> str:
     """The instance that may speak for the store: the first that said hello, until an operator moves the lease."""
-    connection.execute(
-        "INSERT OR IGNORE INTO leases (tenant, store, instance, since_ms) VALUES (?, ?, ?, ?)",
+    db.execute(
+        "INSERT INTO leases (tenant, store, instance, since_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (place.tenant, place.store, instance, now_ms),
     )
-    (holder,) = connection.execute(
-        "SELECT instance FROM leases WHERE tenant = ? AND store = ?", (place.tenant, place.store)
-    ).fetchone()
-    return str(holder)
+    row = db.one("SELECT instance FROM leases WHERE tenant = ? AND store = ?", (place.tenant, place.store))
+    return str(row[0]) if row else ""
 
 
 async def move_lease(storage: Storage, *, tenant: str, store: str, instance: str, now_ms: int) -> None:
     """An operator's act: from now on `instance` speaks for the store; the other stands by at its next hello."""
 
-    def move(connection: sqlite3.Connection) -> None:
-        connection.execute(
-            "INSERT OR REPLACE INTO leases (tenant, store, instance, since_ms) VALUES (?, ?, ?, ?)",
+    def move(db: Db) -> None:
+        db.execute(
+            """
+            INSERT INTO leases (tenant, store, instance, since_ms) VALUES (?, ?, ?, ?)
+            ON CONFLICT (tenant, store) DO UPDATE SET instance = excluded.instance, since_ms = excluded.since_ms
+            """,
             (tenant, store, instance, now_ms),
         )
 
     await storage.write(move)
 
 
-def apply_batch(connection: sqlite3.Connection, place: Place, batch: Batch, *, now_ms: int, window: int) -> Outcome:
+def apply_batch(db: Db, place: Place, batch: Batch, *, now_ms: int, window: int) -> Outcome:
     """Decide and write one batch, then the parked ones it makes room for. Raises RefusedStreamError."""
     counts: Counter[str] = Counter()
-    cursor = streams.load(connection, batch.stream, place)
-    match _decide(connection, cursor, batch, window):
+    cursor = streams.load(db, batch.stream, place)
+    match _decide(db, cursor, batch, window):
         case Refuse(reason=reason):
             return Outcome(cursor, reason)
         case Ignore(reason=reason):
             counts[f"batch_ignored_{reason}"] += 1
         case Park(first=first, last=last):
-            parked = streams.park(connection, batch.stream, first, last, msgspec.json.encode(batch))
+            parked = streams.park(db, batch.stream, first, last, msgspec.json.encode(batch))
             counts["batch_parked" if parked else "batch_ignored_too_many_parked"] += 1
         case Accept(watermark=cursor.watermark):
             counts["batch_repeated"] += 1
         case Accept() as accepted:
-            cursor = streams.write(connection, cursor, place, accepted, now_ms=now_ms, counts=counts)
-            while (payload := streams.unpark(connection, batch.stream, cursor.watermark)) is not None:
+            cursor = streams.write(db, cursor, place, accepted, now_ms=now_ms, counts=counts)
+            while (payload := streams.unpark(db, batch.stream, cursor.watermark)) is not None:
                 waited = msgspec.json.decode(payload, type=Batch)
-                again = _decide(connection, cursor, waited, window)  # nothing is believed because it waited
+                again = _decide(db, cursor, waited, window)  # nothing is believed because it waited
                 if not isinstance(again, Accept):
                     counts["parked_put_aside"] += 1
                 elif again.watermark > cursor.watermark:
-                    cursor = streams.write(connection, cursor, place, again, now_ms=now_ms, counts=counts)
+                    cursor = streams.write(db, cursor, place, again, now_ms=now_ms, counts=counts)
     return Outcome(cursor, counts=counts)
 
 
-def _decide(connection: sqlite3.Connection, cursor: Cursor, batch: Batch, window: int) -> Decision:
+def _decide(db: Db, cursor: Cursor, batch: Batch, window: int) -> Decision:
     span = overlap_of(cursor, batch)
-    known = streams.hashes(connection, cursor.stream, *span) if span else {}
+    known = streams.hashes(db, cursor.stream, *span) if span else {}
     return decide(cursor, batch, known, window=window)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from typing import NamedTuple
 
 from cloud_bridge.counters import Counters
@@ -15,7 +14,7 @@ from cloud_bridge.read_models.sentences import dead_letter, sentence, unknown
 from cloud_bridge.read_models.state import StoreState, UnreadableDocumentError
 from cloud_bridge.read_models.tallies import day_of, parse_ms
 from cloud_bridge.recommend import Offers, recommend
-from cloud_bridge.storage import Storage
+from cloud_bridge.storage import Db, Storage
 from cloud_bridge.views import EventView, FleetRow, StoreView, Views
 from contracts.clock import Clock, unix_ms
 from contracts.envelope import BadEventError, decode_data, decode_envelope
@@ -40,8 +39,8 @@ class EventRow(NamedTuple):
     counted: int
 
 
-def _rows(connection: sqlite3.Connection, after: int) -> list[EventRow]:
-    found = connection.execute(
+def _rows(db: Db, after: int) -> list[EventRow]:
+    found = db.rows(
         """
         SELECT row, tenant, store, lane, seq, type, received_ms, raw, dead, counted
         FROM events WHERE row > ? ORDER BY row LIMIT ?
@@ -51,9 +50,9 @@ def _rows(connection: sqlite3.Connection, after: int) -> list[EventRow]:
     return [EventRow(*row) for row in found]
 
 
-def _watermarks(connection: sqlite3.Connection) -> list[tuple[str, str, Lane, int]]:
+def _watermarks(db: Db) -> list[tuple[str, str, Lane, int]]:
     """The watermark of the latest stream of each lane; of each lane the youngest comes last."""
-    return connection.execute("SELECT tenant, store, lane, watermark FROM streams ORDER BY born").fetchall()
+    return db.rows("SELECT tenant, store, lane, watermark FROM streams ORDER BY born")
 
 
 class ReadModels(Views):
@@ -108,7 +107,7 @@ class ReadModels(Views):
             for tenant, store, lane, watermark in await self._storage.read(_watermarks):
                 self._state(tenant, store).watermarks[lane] = watermark
         applied = 0
-        while rows := await self._storage.read(lambda connection: _rows(connection, self.row)):
+        while rows := await self._storage.read(lambda db: _rows(db, self.row)):
             for row in rows:
                 self._apply(row)
                 self.row = row.row

@@ -1,10 +1,38 @@
-"""The bridge's database: SQLite, one writer thread, readers beside it. A write is told done after its commit.
+"""The bridge's database behind one port: work runs in transactions, and a write is told done after its commit.
 
 Everything the bridge must not forget stands here: streams with their watermark, the exact bytes of every event,
 gaps, parked batches, leases, presence, members. What is derived from events lives in `read_models`, in memory.
 """
 
-from cloud_bridge.storage.database import Storage, StorageClosedError, open_reader, open_writer
+from cloud_bridge.storage.address import open_reader, open_storage, open_writer
+from cloud_bridge.storage.errors import (
+    StorageBusyError,
+    StorageClosedError,
+    StorageConflictError,
+    StorageError,
+    StorageFullError,
+    StorageRefusedError,
+)
+from cloud_bridge.storage.port import Connection, Db, Row, Storage, Work
 from cloud_bridge.storage.readers import read_events, read_gaps
+from cloud_bridge.storage.sqlite_storage import SqliteStorage
 
-__all__ = ["Storage", "StorageClosedError", "open_reader", "open_writer", "read_events", "read_gaps"]
+__all__ = [
+    "Connection",
+    "Db",
+    "Row",
+    "SqliteStorage",
+    "Storage",
+    "StorageBusyError",
+    "StorageClosedError",
+    "StorageConflictError",
+    "StorageError",
+    "StorageFullError",
+    "StorageRefusedError",
+    "Work",
+    "open_reader",
+    "open_storage",
+    "open_writer",
+    "read_events",
+    "read_gaps",
+]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from cloud_bridge.storage.database import open_reader
+from cloud_bridge.storage.address import open_reader
+from cloud_bridge.storage.port import Row
 from contracts.event_types import Lane
 
 
@@ -32,24 +32,24 @@ class StoredGap(NamedTuple):
     declared: int
 
 
-def _select(path: Path | str, query: str, arguments: tuple[str | None, ...]) -> Iterator[sqlite3.Row]:
-    with closing(open_reader(path)) as connection:
-        yield from connection.execute(query, arguments)
+def _select(address: Path | str, query: str, arguments: tuple[str | None, ...]) -> Iterator[Row]:
+    with closing(open_reader(address)) as db:
+        yield from db.each(query, arguments)
 
 
-def read_events(path: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredEvent]:
-    """Every event of a store, stream by stream in order of birth, by sequence. Raises sqlite3.OperationalError."""
+def read_events(address: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredEvent]:
+    """Every event of a store, stream by stream in order of birth, by sequence. Raises StorageError."""
     query = """
         SELECT e.stream, e.seq, e.raw, e.hash, e.dead FROM streams s JOIN events e ON e.stream = s.stream
-        WHERE s.tenant = ?1 AND s.store = ?2 AND s.lane = coalesce(?3, s.lane) ORDER BY s.born, e.seq
+        WHERE s.tenant = ? AND s.store = ? AND s.lane = coalesce(?, s.lane) ORDER BY s.born, e.seq
     """
-    return (StoredEvent(*row) for row in _select(path, query, (tenant, store, lane)))
+    return (StoredEvent(*row) for row in _select(address, query, (tenant, store, lane)))
 
 
-def read_gaps(path: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredGap]:
-    """Every declared gap of a store, stream by stream, by sequence. Raises sqlite3.OperationalError."""
+def read_gaps(address: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredGap]:
+    """Every declared gap of a store, stream by stream, by sequence. Raises StorageError."""
     query = """
         SELECT g.stream, g.first, g.last, g.reason, g.declared FROM streams s JOIN gaps g ON g.stream = s.stream
-        WHERE s.tenant = ?1 AND s.store = ?2 AND s.lane = coalesce(?3, s.lane) ORDER BY s.born, g.first
+        WHERE s.tenant = ? AND s.store = ? AND s.lane = coalesce(?, s.lane) ORDER BY s.born, g.first
     """
-    return (StoredGap(*row) for row in _select(path, query, (tenant, store, lane)))
+    return (StoredGap(*row) for row in _select(address, query, (tenant, store, lane)))

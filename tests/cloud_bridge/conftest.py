@@ -9,13 +9,13 @@ import pytest
 
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
-from cloud_bridge.storage import Storage
+from cloud_bridge.storage import SqliteStorage, Storage
 from contracts.clock import ManualClock
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[Storage]:
-    opened = Storage(tmp_path / "cloud.db")
+    opened = SqliteStorage(tmp_path / "cloud.db")
     opened.open()
     yield opened
     opened.close()

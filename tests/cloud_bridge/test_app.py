@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -18,7 +17,7 @@ from cloud_bridge.api import MAX_EVENTS
 from cloud_bridge.app import Settings, create_app
 from cloud_bridge.members import MembersFileError
 from cloud_bridge.run import CloudError, check_database, listen, serve
-from cloud_bridge.storage import open_writer
+from cloud_bridge.storage import StorageBusyError, StorageError, StorageFullError, open_writer
 from cloud_bridge.supervisor import Supervisor
 from contracts.clock import ManualClock, SystemClock
 from contracts.messages import Presence, encode_message
@@ -184,9 +183,7 @@ async def test_a_restart_remembers_stores_members_and_events(tmp_path: Path) -> 
         row = (await client.get("/api/v1/fleet")).json()["stores"][0]
         assert (row["store"], row["online"]) == ("shop1", True)
         assert len((await client.get("/api/v1/stores/demo/shop1")).json()["events"]) == 3
-        assert await bridge.storage.read(lambda c: c.execute("SELECT tenant, points FROM members").fetchall()) == [
-            ("demo", 5)
-        ]
+        assert await bridge.storage.read(lambda db: db.rows("SELECT tenant, points FROM members")) == [("demo", 5)]
 
 
 async def test_bad_members_stop_the_start(tmp_path: Path) -> None:
@@ -254,14 +251,12 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence"),
-    [(sqlite3.SQLITE_FULL, "^the disk is full: free some room"), (sqlite3.SQLITE_BUSY, "is in use by another bridge")],
+    ("kind", "sentence"),
+    [(StorageFullError, "^the disk is full: free some room"), (StorageBusyError, "is in use by another bridge")],
 )
-def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch, code: int, sentence: str) -> None:
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch, kind: type[StorageError], sentence: str) -> None:
     def full(path):
-        error = sqlite3.OperationalError("no")
-        error.sqlite_errorcode = code
-        raise error
+        raise kind("no")
 
     monkeypatch.setattr("cloud_bridge.run.open_writer", full)
     with pytest.raises(CloudError, match=sentence):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 import msgspec
 import pytest
 
@@ -12,7 +10,7 @@ from cloud_bridge.ingest import screening, service, streams
 from cloud_bridge.ingest.screening import WITHHELD, judge, names_personal
 from cloud_bridge.ingest.service import RECEIVE_WINDOW, Ingest, apply_batch, move_lease
 from cloud_bridge.ingest.streams import MAX_PARKED, MAX_STREAMS, Place
-from cloud_bridge.storage import Storage, read_events
+from cloud_bridge.storage import Db, Storage, StorageError, read_events
 from contracts.clock import ManualClock, unix_ms
 from contracts.envelope import Origin
 from contracts.event_types import EVENT_TYPES, AgentHealth, ConfigChanged, GateDecision, MemberRecognised, StoreOpened
@@ -167,7 +165,7 @@ class Uncommitted:
         self.connection.execute("BEGIN")
         work(self.connection)
         self.connection.execute("ROLLBACK")
-        raise sqlite3.OperationalError("database or disk is full")
+        raise StorageError("database or disk is full")
 
     def work_now(self, work):
         self.connection.execute("BEGIN")
@@ -182,7 +180,7 @@ async def _acked(module, clock: ManualClock) -> bool:
     ingest = module.Ingest(storage=Uncommitted(), clock=clock, counters=Counters())
     try:
         ack = await ingest.batch(LEDGER, Chain().grow(2).batch(1, 2))
-    except sqlite3.OperationalError:
+    except StorageError:
         return False
     return ack.watermark == 2
 
@@ -295,7 +293,7 @@ def test_what_may_be_personal_is_kept_as_a_hash_alone(raw: bytes) -> None:
     outcome = apply_batch(connection, LEDGER, chain.batch(1, 2), now_ms=1, window=RECEIVE_WINDOW)
     assert outcome.counts["events_withheld"] == 1
     assert rows(connection) == [(1, b"", chain.hashes[1], WITHHELD), (2, chain.raws[1], chain.hashes[2], None)]
-    everything = "\n".join(connection.iterdump())
+    everything = "\n".join(connection.connection.iterdump())
     assert ID_NUMBER not in everything
     assert "AAAA" not in everything
 
@@ -357,8 +355,8 @@ async def test_a_fork_counts_what_it_brings_again_once(ingest: Ingest, storage: 
     await ingest.batch(LEDGER, child.batch(1, 4))
     await ingest.batch(LEDGER, parent.batch(4, 5))  # the other box comes back with the originals
 
-    def counted(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
-        return connection.execute("SELECT stream, seq, counted FROM events ORDER BY row").fetchall()
+    def counted(db: Db) -> list[tuple[str, int, int]]:
+        return db.rows("SELECT stream, seq, counted FROM events ORDER BY row")
 
     assert await storage.read(counted) == [
         (STREAM, 1, 1), (STREAM, 2, 1), (STREAM, 3, 1),
@@ -366,9 +364,7 @@ async def test_a_fork_counts_what_it_brings_again_once(ingest: Ingest, storage: 
         (STREAM, 4, 0), (STREAM, 5, 0),
     ]  # fmt: skip
     assert counters["events_repeated_by_fork"] == 3
-    row = await storage.read(
-        lambda c: c.execute("SELECT parent, parent_common FROM streams WHERE stream = ?", (CHILD,)).fetchone()
-    )
+    row = await storage.read(lambda db: db.one("SELECT parent, parent_common FROM streams WHERE stream = ?", (CHILD,)))
     assert row == (STREAM, 2)
     assert counters["events_lost_by_cloud"] == 0
 
@@ -400,11 +396,11 @@ async def test_what_the_cloud_lost_is_recorded(ingest: Ingest, storage: Storage,
     question = hello(child, parent=Parent(stream=STREAM, common=7, hash=parent.hashes[7].hex()))
     await ingest.hello(LEDGER, question)
     await ingest.hello(LEDGER, question)  # asked again: recorded once
-    lost = await storage.read(lambda c: c.execute("SELECT stream, first, last, child FROM lost").fetchall())
+    lost = await storage.read(lambda db: db.rows("SELECT stream, first, last, child FROM lost"))
     assert (lost, counters["events_lost_by_cloud"]) == ([(STREAM, 5, 7, CHILD)], 3)
 
 
 async def test_a_stream_is_not_its_own_parent(ingest: Ingest, storage: Storage) -> None:
     chain = Chain().grow(1)
     assert await ingest.hello(LEDGER, hello(chain, parent=Parent(stream=STREAM, common=5, hash="00" * 32))) is not None
-    assert await storage.read(lambda c: c.execute("SELECT count(*) FROM lost").fetchone()) == (0,)
+    assert await storage.read(lambda db: db.one("SELECT count(*) FROM lost")) == (0,)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import sqlite3
 from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
@@ -24,7 +23,7 @@ from cloud_bridge.presence import PresenceBook
 from cloud_bridge.recommend import Offers
 from cloud_bridge.requests import Requests
 from cloud_bridge.router import Publication, Router
-from cloud_bridge.storage import Storage, read_events
+from cloud_bridge.storage import Storage, StorageError, read_events
 from contracts.clock import ManualClock, SystemClock
 from contracts.envelope import Origin, next_hash, root_hash
 from contracts.event_types import StoreOpened
@@ -96,7 +95,7 @@ async def test_each_kind_finds_its_way_and_its_answer(bench: Bench, clock: Manua
 
     assert await bench.say(TOPICS.presence, PRESENT) is None
     assert bench.presence.online("demo", "shop1", 1 + int(clock.wall().timestamp() * 1000))
-    rows = await bench.storage.read(lambda c: c.execute("SELECT store, boot, conn FROM presence").fetchall())
+    rows = await bench.storage.read(lambda db: db.rows("SELECT store, boot, conn FROM presence"))
     assert rows == [("shop1", "b1", 1)]
 
 
@@ -162,7 +161,7 @@ def test_no_bytes_stop_the_router(kind: str, payload: bytes) -> None:
 
 async def test_without_a_commit_there_is_no_answer_and_one_line_in_the_log(bench: Bench, caplog, monkeypatch) -> None:
     async def full(work):
-        raise sqlite3.OperationalError("database or disk is full")
+        raise StorageError("database or disk is full")
 
     batch = Chain().grow(1).batch(1, 1)
     with monkeypatch.context() as patch, caplog.at_level(logging.INFO, "zhanggui.cloud_bridge"):

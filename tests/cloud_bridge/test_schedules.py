@@ -115,33 +115,33 @@ def some_batch(rng: Random, chains: dict[str, Chain], lane: str, watermark: int,
 def run(seed: int, engine, lane: str) -> set[str]:
     """One schedule through `engine.apply_batch`. Raises MismatchError when the database and the reference part ways."""
     rng, place = Random(seed), {"ledger": LEDGER, "telemetry": TELEMETRY}[lane]
-    chains, reference, connection = histories(place), Reference(lane), database()
+    chains, reference, db = histories(place), Reference(lane), database()
     network: list[Sent] = []
     seen: set[str] = set()
     odd = rng.random() < 0.5
 
     def deliver(sent: Sent, commit: bool = True) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        outcome = engine.apply_batch(connection, place, sent.batch, now_ms=1, window=WINDOW)
+        db.execute("BEGIN IMMEDIATE")
+        outcome = engine.apply_batch(db, place, sent.batch, now_ms=1, window=WINDOW)
         if not commit:  # the worker died: nothing of it may remain, and nobody was answered
-            connection.execute("ROLLBACK")
+            db.execute("ROLLBACK")
         else:
-            connection.execute("COMMIT")
+            db.execute("COMMIT")
             expected = reference.take(sent)
             seen.add(expected)
             check(bool(outcome.refused) == (expected == "refused"), f"{sent}: {outcome.refused!r} but {expected}")
             # what an acknowledgement says is what stands in the database
-            stored = connection.execute("SELECT watermark, hash FROM streams").fetchone()
+            stored = db.one("SELECT watermark, hash FROM streams")
             check(stored == (outcome.cursor.watermark, outcome.cursor.hash), "the answer differs from the database")
         compare()
 
     def compare() -> None:
-        watermark = connection.execute("SELECT coalesce(max(watermark), 0) FROM streams").fetchone()[0]
+        watermark = db.rows("SELECT coalesce(max(watermark), 0) FROM streams")[0][0]
         check(watermark == len(reference.held), f"watermark {watermark}, not {len(reference.held)}")
-        gaps = connection.execute("SELECT first, last FROM gaps ORDER BY first").fetchall()
+        gaps = db.rows("SELECT first, last FROM gaps ORDER BY first")
         check(gaps == reference.gaps, f"gaps {gaps}, not {reference.gaps}")
         holes = {n for first, last in gaps for n in range(first, last + 1)}
-        stored = connection.execute("SELECT seq, raw, hash FROM events ORDER BY seq").fetchall()
+        stored = db.rows("SELECT seq, raw, hash FROM events ORDER BY seq")
         expected = [
             (n, chains[label].raws[n - 1], chains[label].hashes[n])
             for n, (label, _) in enumerate(reference.held, 1)
@@ -169,7 +169,7 @@ def run(seed: int, engine, lane: str) -> set[str]:
             deliver(Sent("ours", first, first, last, sound=True, batch=chains["ours"].batch(first, last)))
             if any(label == "theirs" and n > COMMON for n, (label, _) in enumerate(reference.held, 1)):
                 break  # a parked batch of the other box was next: the edge will fork
-    connection.close()
+    db.close()
     return seen
 
 
@@ -237,9 +237,7 @@ def test_a_planted_fault_of_the_machine_is_caught(old: str, new: str, monkeypatc
 
 def test_believing_a_batch_because_it_waited_is_caught() -> None:
     blind = mutated(machine, "if differs(start - 1, previous):", "if False:")
-    mutant = mutated(
-        service, "again = _decide(connection, cursor, waited, window)", "again = _blind(cursor, waited, window)"
-    )
+    mutant = mutated(service, "again = _decide(db, cursor, waited, window)", "again = _blind(cursor, waited, window)")
 
     def believe(cursor, waited, window):
         decision = blind.decide(cursor, waited, {}, window=window)

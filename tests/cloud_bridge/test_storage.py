@@ -8,17 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from cloud_bridge.storage import Storage, StorageClosedError, open_reader, open_writer, read_events, read_gaps
-from cloud_bridge.storage.database import _commit, _Job
+from cloud_bridge.storage import (
+    Db,
+    SqliteStorage,
+    Storage,
+    StorageClosedError,
+    StorageError,
+    StorageFullError,
+    StorageRefusedError,
+    open_reader,
+    open_writer,
+    read_events,
+    read_gaps,
+)
+from cloud_bridge.storage.sqlite import SqliteDb, open_sqlite_writer
+from cloud_bridge.storage.sqlite_storage import Job, commit_group
 from tests.cloud_bridge.wire import LEDGER, STREAM
 
 
 def add(name: str):
-    return lambda connection: connection.execute("INSERT INTO members VALUES ('t', ?, 'n', 1)", (name,)).rowcount
+    return lambda db: db.execute("INSERT INTO members VALUES ('t', ?, 'n', 1)", (name,))
 
 
-def names(connection: sqlite3.Connection) -> list[str]:
-    return [row[0] for row in connection.execute("SELECT member_ref FROM members ORDER BY 1")]
+def names(db: Db) -> list[str]:
+    return [row[0] for row in db.rows("SELECT member_ref FROM members ORDER BY 1")]
 
 
 async def test_a_finished_write_is_on_disk(storage: Storage) -> None:
@@ -31,13 +44,13 @@ async def test_a_failed_write_fails_alone(storage: Storage) -> None:
     results = await asyncio.gather(
         storage.write(add("a")), storage.write(add("a")), storage.write(add("b")), return_exceptions=True
     )
-    assert [type(r).__name__ for r in results] == ["int", "IntegrityError", "int"]
+    assert [type(r).__name__ for r in results] == ["int", "StorageConflictError", "int"]
     assert await storage.read(names) == ["a", "b"]
 
 
 async def test_a_write_that_fails_half_way_leaves_nothing(storage: Storage) -> None:
-    def half(connection: sqlite3.Connection) -> None:
-        add("a")(connection)
+    def half(db: Db) -> None:
+        add("a")(db)
         raise LookupError("no")
 
     with pytest.raises(LookupError):
@@ -56,7 +69,9 @@ class FullDisk(sqlite3.Connection):
     def execute(self, sql: str, *arguments):
         if sql == "COMMIT":
             super().execute("ROLLBACK")
-            raise sqlite3.OperationalError("database or disk is full")
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
         return super().execute(sql, *arguments)
 
 
@@ -70,21 +85,23 @@ class GivesUp(sqlite3.Connection):
         return super().execute(sql, *arguments)
 
 
-@pytest.mark.parametrize("kind", [FullDisk, GivesUp])
-def test_when_the_commit_fails_nobody_is_told_done(tmp_path: Path, kind: type[sqlite3.Connection]) -> None:
+@pytest.mark.parametrize(("kind", "said"), [(FullDisk, StorageFullError), (GivesUp, StorageError)])
+def test_when_the_commit_fails_nobody_is_told_done(
+    tmp_path: Path, kind: type[sqlite3.Connection], said: type[StorageError]
+) -> None:
     open_writer(tmp_path / "x.db").close()
     connection = sqlite3.connect(tmp_path / "x.db", isolation_level=None, factory=kind)
-    jobs = [_Job(add("a")), _Job(add("b"))]
+    jobs = [Job(add("a")), Job(add("b"))]
     for job in jobs:
         job.done.set_running_or_notify_cancel()
-    _commit(connection, jobs)
-    assert all(isinstance(job.done.exception(), sqlite3.OperationalError) for job in jobs)
+    commit_group(SqliteDb(connection), jobs)
+    assert all(type(job.done.exception()) is said for job in jobs)
     assert not connection.in_transaction
     assert names(open_reader(tmp_path / "x.db")) == []
 
 
 async def test_a_reader_cannot_write(storage: Storage) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(StorageError, match="readonly"):
         await storage.read(add("a"))
 
 
@@ -109,31 +126,31 @@ async def test_a_caller_that_gave_up_disturbs_nobody(storage: Storage) -> None:
 
 
 def test_a_write_ahead_log_with_full_sync(tmp_path: Path) -> None:
-    connection = open_writer(tmp_path / "x.db")
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    db = open_writer(tmp_path / "x.db")
+    assert db.one("PRAGMA journal_mode") == ("wal",)
+    assert db.one("PRAGMA synchronous") == (2,)
 
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     first = open_writer(tmp_path / "x.db")
-    tables = first.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
+    tables = first.rows("SELECT sql FROM sqlite_master ORDER BY name")
     first.close()
-    assert open_writer(tmp_path / "x.db").execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall() == tables
+    assert open_writer(tmp_path / "x.db").rows("SELECT sql FROM sqlite_master ORDER BY name") == tables
 
 
 def test_no_database_is_no_silent_emptiness(tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(StorageError):
         list(read_events(tmp_path / "none.db", "demo", "shop1"))
 
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"not a database, much longer than its header" * 10)
-    with pytest.raises(sqlite3.DatabaseError):
-        Storage(tmp_path / "x.db").open()
+    with pytest.raises(StorageRefusedError):
+        SqliteStorage(tmp_path / "x.db").open()
 
 
 def test_reading_one_store_in_order(tmp_path: Path) -> None:
-    connection = open_writer(tmp_path / "x.db")
+    connection = open_sqlite_writer(tmp_path / "x.db")
     for stream, store, lane in (
         (STREAM, LEDGER.store, "ledger"),
         ("t", LEDGER.store, "telemetry"),

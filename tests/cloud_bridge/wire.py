@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import msgspec
 
 from cloud_bridge.ingest.streams import Place
-from cloud_bridge.storage import open_writer
+from cloud_bridge.storage import Connection, Db, open_writer
 from contracts.envelope import Origin, Stamp, encode_event, next_hash, root_hash
 from contracts.event_types import EventData, PeopleCrossing, StoreOpened
 from contracts.messages import Batch, Gap
@@ -84,15 +83,13 @@ class Chain:
         return Batch(**{**fields, **changed})
 
 
-def database() -> sqlite3.Connection:
+def database() -> Connection:
     """An empty database in memory with the bridge's tables."""
     return open_writer(":memory:")
 
 
-def rows(connection: sqlite3.Connection, stream: str = STREAM) -> list[tuple[int, bytes, bytes, str | None]]:
-    return connection.execute(
-        "SELECT seq, raw, hash, dead FROM events WHERE stream = ? ORDER BY seq", (stream,)
-    ).fetchall()
+def rows(db: Db, stream: str = STREAM) -> list[tuple[int, bytes, bytes, str | None]]:
+    return db.rows("SELECT seq, raw, hash, dead FROM events WHERE stream = ? ORDER BY seq", (stream,))
 
 
 def mutated(module: Any, old: str, new: str) -> Any:

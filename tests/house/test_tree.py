@@ -77,7 +77,7 @@ MAY_CATCH_ALL = {
     "edge/supervisor.py": "the supervisor's edge: counted, shown, started again",
     "cloud_bridge/supervisor.py": "the same in the cloud",
     "edge/ledger/writer.py": "the writer's thread hands each error to the caller who waits for it",
-    "cloud_bridge/storage/database.py": "the same in the cloud",
+    "cloud_bridge/storage/sqlite_storage.py": "the same in the cloud",
     "cloud_bridge/pages/reading.py": "the pages' edge: a page says that the bridge is ill, and counts it",
 }
 

@@ -1,0 +1,27 @@
+"""What can go wrong with the database, by who must act. Callers import these, never a driver's own errors."""
+
+from __future__ import annotations
+
+
+class StorageError(RuntimeError):
+    """The database did not do what was asked; nothing of it was kept. The message holds no password and no value."""
+
+
+class StorageClosedError(StorageError):
+    """The storage is not running; nothing was written."""
+
+
+class StorageFullError(StorageError):
+    """No room is left: a person must free some."""
+
+
+class StorageBusyError(StorageError):
+    """Somebody else holds what was needed for too long. It may work in a moment."""
+
+
+class StorageConflictError(StorageError):
+    """A row breaks a rule of the tables: a fault of ours, or two writers where one was promised."""
+
+
+class StorageRefusedError(StorageError):
+    """This is no database the bridge can use (not ours, damaged, newer, too old): a person must choose another."""

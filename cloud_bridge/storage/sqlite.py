@@ -1,0 +1,135 @@
+"""SQLite as `Db`: connections for one writer and many readers, and its errors as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from cloud_bridge.storage.errors import (
+    StorageBusyError,
+    StorageConflictError,
+    StorageError,
+    StorageFullError,
+    StorageRefusedError,
+)
+from cloud_bridge.storage.port import Params, Row
+from cloud_bridge.storage.schema import migrations
+
+BUSY_MS = 5000
+Connect = Callable[[str], sqlite3.Connection]
+_KINDS: dict[int, type[StorageError]] = {
+    sqlite3.SQLITE_FULL: StorageFullError,
+    sqlite3.SQLITE_BUSY: StorageBusyError,
+    sqlite3.SQLITE_LOCKED: StorageBusyError,
+    sqlite3.SQLITE_CONSTRAINT: StorageConflictError,
+    sqlite3.SQLITE_CORRUPT: StorageRefusedError,
+    sqlite3.SQLITE_NOTADB: StorageRefusedError,
+}
+
+
+def storage_error(error: sqlite3.Error) -> StorageError:
+    """SQLite's error as ours."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return _KINDS.get((code or 0) & 0xFF, StorageError)(str(error))
+
+
+def connect(uri: str) -> sqlite3.Connection:
+    """Open the file that a `file:` URI names; transactions are begun and ended by hand."""
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=256)
+
+
+class SqliteDb:
+    """A `Connection` over SQLite."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, params: Params = ()) -> int:
+        """Run one statement; how many rows it changed."""
+        try:
+            return self.connection.execute(sql, params).rowcount
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+
+    def executemany(self, sql: str, rows: Iterable[Params]) -> None:
+        """Run one statement for each of `rows`."""
+        try:
+            self.connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+
+    def one(self, sql: str, params: Params = (), *, lock: bool = False) -> Row | None:
+        """The first row, or None. One writer is all there is, so `lock` asks for nothing more."""
+        del lock
+        try:
+            row: Row | None = self.connection.execute(sql, params).fetchone()
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+        return row
+
+    def rows(self, sql: str, params: Params = ()) -> list[Row]:
+        """All rows."""
+        try:
+            return self.connection.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+
+    def each(self, sql: str, params: Params = ()) -> Iterator[Row]:
+        """Row by row, however many they are."""
+        try:
+            yield from self.connection.execute(sql, params)
+        except sqlite3.Error as error:
+            raise storage_error(error) from error
+
+    @property
+    def in_transaction(self) -> bool:
+        """False after SQLite itself gave a transaction up, as it does on a full disk."""
+        return self.connection.in_transaction
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end, or roll back and raise."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self.in_transaction:
+                self.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """End it."""
+        self.connection.close()
+
+
+def open_sqlite_writer(path: Path | str, *, connect: Connect = connect) -> SqliteDb:
+    """The one connection that writes, its tables made or brought up to date. Raises StorageError."""
+    uri = "file::memory:" if str(path) == ":memory:" else Path(path).absolute().as_uri()
+    try:
+        with contextlib.ExitStack() as undo:
+            connection = connect(uri)
+            undo.callback(connection.close)
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            migrations.apply(Database(connection, execute_plugins=False))
+            undo.pop_all()
+    except sqlite3.Error as error:
+        raise storage_error(error) from error
+    return SqliteDb(connection)
+
+
+def open_sqlite_reader(path: Path | str, *, connect: Connect = connect) -> SqliteDb:
+    """A connection that cannot write. Raises StorageError when there is no database at `path`."""
+    try:
+        connection = connect(f"{Path(path).absolute().as_uri()}?mode=ro")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    except sqlite3.Error as error:
+        raise storage_error(error) from error
+    return SqliteDb(connection)
