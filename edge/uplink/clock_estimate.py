@@ -55,7 +55,7 @@ class ClockEstimator:
         return Estimate(best.cloud_minus_mono_ms + now_s * 1000.0 - wall_ms, best.rtt_ms)
 
     def latest_ms(self, *, now_s: float) -> float | None:
-        """The most that the cloud's clock can show now, ms since 1970: `t1 + (t3 − t0)` of each sample, and drift since;
+        """The most that the cloud's clock can show now, ms since 1970: `t1 + (t3 − t0)` of each sample, drift since;
         the least of them. None before the first answer of this boot."""
         bounds = [
             s.cloud_minus_mono_ms + s.rtt_ms / 2 + now_s * 1000.0 + (now_s - s.at_s) * DRIFT_MS_PER_S
