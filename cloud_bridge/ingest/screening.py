@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
 from contracts.envelope import BadEventError, Envelope, Origin, decode_data, decode_envelope
 from contracts.event_types import EVENT_TYPES, ConfigChanged
+from contracts.known_events import decode_known
 
 MAX_REASON_CHARS = 256
 WITHHELD = "personal_data"
@@ -32,7 +35,7 @@ _PERSONAL_PAIRS = frozenset(
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _ID_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{6}(?:19|20)\d{9}[\dXx](?![0-9A-Za-z])")
 _IMAGE = re.compile(r"data:image/|^/9j/|^iVBORw0KGgo|^R0lGOD|^UklGR")  # a data URL, or Base64 of JPEG, PNG, GIF, WebP
-# Without any of these in its bytes, an event holds nothing of the kind. Plain searches: every event passes here.
+# Without any of these in its bytes, an event holds nothing of the kind.
 _HINTS_OF_VALUES = (b"data:image/", b"/9j/", b"iVBORw0KGgo", b"R0lGOD", b"UklGR", b"\\u", b"\\/")
 _HINTS_OF_NAMES = (
     b"biometr", b"face", b"facial", b"fingerp", b"iris", b"voicep", b"palm", b"templat", b"embedd", b"image", b"img",
@@ -42,8 +45,18 @@ _HINTS_OF_NAMES = (
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{\]}])')
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _LONG_NUMBER = re.compile(rb"\d{17}[\dXx]")
+# The same hints, for a whole batch at once: first one byte that stands in all of them, which is searched much faster.
+_HINTS_BY_BYTE = (
+    (b"\\", (b"\\u", b"\\/")),
+    (b"G", (b"iVBORw0KGgo", b"R0lGOD", b"UklGR")),
+    (b"/9j/", (b"/9j/",)),
+    (b"data:image/", (b"data:image/",)),
+)
+_DIGITS_AS_ZERO = bytes(ord("0") if chr(byte) in "0123456789" else 32 for byte in range(256))
+_SEVENTEEN_DIGITS = b"0" * 17
 _CHECK_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
+_NAMES = {cls: name for name, cls in EVENT_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,76 @@ class Judged:
     boot: str
     origin: Origin | None
     dead: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A batch as it will be stored. `raws` (empty where withheld) and `types` by index in the batch; of the few
+    events that are dead letters the reason, of those a fork wrote again the origin."""
+
+    raws: list[bytes]
+    types: list[str]
+    dead: dict[int, str] = field(default_factory=dict)
+    origins: dict[int, Origin] = field(default_factory=dict)
+
+    @property
+    def withheld(self) -> int:
+        """How many events are kept as a hash alone."""
+        return sum(reason == WITHHELD for reason in self.dead.values())
+
+
+def screen(raws: Sequence[bytes], *, first_seq: int, stream: str, tenant: str, store: str) -> Screened:
+    """What `judge` says of every event of a batch, several times faster where nothing is unusual."""
+    screened = Screened(list(raws), [])
+    suspects = _suspects(raws)
+    prefix, place, aware = f"{stream}:", f"/{tenant}/{store}/", _is_aware
+    names, types, origins = _NAMES, screened.types, screened.origins
+    for index, raw in enumerate(raws):
+        event, seq = decode_known(raw), first_seq + index
+        if (
+            event is None
+            or index in suspects
+            or event.sequence != seq
+            or event.id != f"{prefix}{seq}"
+            or not event.source.startswith(place)
+            or not aware(event.time)
+        ):
+            judged = judge(raw, stream=stream, seq=seq, tenant=tenant, store=store)
+            screened.raws[index] = judged.raw
+            types.append(judged.type)
+            if judged.dead is not None:
+                screened.dead[index] = judged.dead
+            if judged.origin is not None:
+                origins[index] = judged.origin
+            continue
+        types.append(names[type(event.data)])
+        if event.origin is not None:
+            origins[index] = event.origin
+    return screened
+
+
+def _suspects(raws: Sequence[bytes]) -> set[int]:
+    """The events whose values may be personal, all at once: what `_hints_at_personal_data` would say of them."""
+    joined = b",".join(raws)
+    places: list[int] = []
+    for byte, hints in _HINTS_BY_BYTE:
+        if byte in joined:
+            for hint in hints:
+                places.extend(_every(hint, joined))
+    places.extend(_every(_SEVENTEEN_DIGITS, joined.translate(_DIGITS_AS_ZERO)))
+    if not places:
+        return set()
+    starts = [0, *itertools.accumulate(len(raw) + 1 for raw in raws)]
+    return {bisect_right(starts, place) - 1 for place in places}
+
+
+def _every(what: bytes, where: bytes) -> list[int]:
+    """Where `what` stands in `where`."""
+    places, place = [], where.find(what)
+    while place >= 0:
+        places.append(place)
+        place = where.find(what, place + len(what))
+    return places
 
 
 def judge(raw: bytes, *, stream: str, seq: int, tenant: str, store: str) -> Judged:
@@ -94,12 +177,16 @@ def _check_place(envelope: Envelope, *, stream: str, seq: int, tenant: str, stor
         raise BadEventError(f"place: says it is {envelope.id[:64]!r}, number {envelope.sequence}")
     if not envelope.source.startswith(f"/{tenant}/{store}/"):
         raise BadEventError("source: names another store")
-    try:
-        aware = datetime.fromisoformat(envelope.time).tzinfo is not None
-    except ValueError:
-        aware = False
-    if not aware:
+    if not _is_aware(envelope.time):
         raise BadEventError(f"time: {envelope.time!r} is no RFC 3339 time")
+
+
+def _is_aware(time: str) -> bool:
+    """Whether it is a time that names its offset."""
+    try:
+        return datetime.fromisoformat(time).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _unreadable(raw: bytes) -> str:
