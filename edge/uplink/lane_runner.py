@@ -100,7 +100,7 @@ class LaneRunner:
                 await self._do(self.machine.answered(message, self._clock.now_s()))
             else:
                 await self._do(self.machine.acked(message, self._clock.now_s()))
-        await self._do(self.machine.grew())
+        await self._do(self.machine.grew(self._clock.now_s()))
         await self._do(self.machine.tick(self._clock.now_s()))
 
     async def _do(self, actions: Iterable[Action]) -> None:
@@ -141,6 +141,7 @@ class LaneRunner:
 
     async def _send_batch(self, action: SendBatch) -> Iterable[Action]:
         part = await self._lane.read(action.after_seq, action.max_events, action.max_bytes)
+        self.machine.read(sum(map(len, part.events)))
         if part.events or part.gap:
             await self._publish(
                 self._lane,

@@ -17,12 +17,12 @@ from random import Random
 from typing import Literal, Protocol
 
 from contracts.backoff import Backoff
-from contracts.messages import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Ack, HelloAnswer, Parent
+from contracts.messages import Ack, HelloAnswer, Parent
+from edge.uplink.batch_size import BatchSize
 
 State = Literal["off", "wait", "hello", "probe", "ready", "standby", "fork"]
 ForkReason = Literal["restored", "cloud_loss"]
 PROGRESS_TIMEOUT_S = 10.0
-BATCH_FRAME_BYTES = 1024  # of a batch, everything but its events
 REFUSALS_BEFORE_ALARM = 3
 
 
@@ -115,8 +115,12 @@ class LaneMachine:
     nonce: str = field(default="", init=False)
     watermark: int = field(default=0, init=False)  # greatest confirmed under the current hello
     sent_seq: int = field(default=0, init=False)
-    window: int = field(default=1, init=False)
+    window: int = field(default=1, init=False)  # events; a smaller one counts at once
+    batch: BatchSize = field(default_factory=BatchSize, init=False)
     _reading: bool = field(default=False, init=False)  # a SendBatch is out that `sent` has not answered
+    _read_s: float = field(default=0.0, init=False)  # when it went out
+    _read_bytes: int = field(default=0, init=False)
+    _now_s: float = field(default=0.0, init=False)  # the latest time that an input told
     _low: int = field(default=0, init=False)  # bisection: the last sequence known to be common
     _high: int = field(default=0, init=False)  # bisection: the last one that may be common
     _probe: int = field(default=0, init=False)
@@ -135,21 +139,26 @@ class LaneMachine:
 
     def disconnected(self) -> None:
         """The way is closed: nothing that was said under the old hello counts any more."""
+        if self._reading:
+            self.batch.broken()
         self.state, self._reading = "off", False
 
     def tick(self, now_s: float) -> Sequence[Action]:
         """Time has passed."""
+        self._now_s = now_s
         if self.state in ("off", "fork") or now_s < self._due_s:
             return ()
         if self.state in ("wait", "standby"):
             return self._hello(now_s)
         if self.state == "ready" and self.sent_seq <= self.watermark:
             return ()  # nothing is in flight, so nothing is missing
+        if self.state == "ready":
+            self.batch.stalled()
         return self._again(now_s, "no_progress")
 
-    def grew(self) -> Sequence[Action]:
+    def grew(self, now_s: float | None = None) -> Sequence[Action]:
         """The ledger holds more than before."""
-        return self._pump()
+        return self._pump(self._now_s if now_s is None else now_s)
 
     def answered(self, answer: HelloAnswer, now_s: float) -> Sequence[Action]:
         """A hello answer came in."""
@@ -191,22 +200,33 @@ class LaneMachine:
             self.counters["ack_late"] += 1
             return ()
         self._refusals = 0
+        self._backoff.up(now_s)
         self.watermark = ack.watermark
         self.sent_seq = max(self.sent_seq, ack.watermark)
         self._due_s = now_s + self.progress_timeout_s
-        return [Confirm(ack.watermark), *self._pump()]
+        return [Confirm(ack.watermark), *self._pump(now_s)]
+
+    def read(self, size_bytes: int) -> None:
+        """What was read for the SendBatch that is out has so many bytes."""
+        self._read_bytes = size_bytes
 
     def sent(self, nonce: str, last_seq: int, now_s: float) -> Sequence[Action]:
-        """The batch of a SendBatch is on its way, up to `last_seq`."""
+        """The batch of a SendBatch is with the broker, up to `last_seq`."""
         if nonce != self.nonce or not self._reading:
             return ()
         self._reading = False
+        self.batch.passed(
+            took_s=now_s - self._read_s,
+            timeout_s=self.progress_timeout_s,
+            events=last_seq - self.sent_seq,
+            size_bytes=self._read_bytes,
+        )
         if self.sent_seq <= self.watermark:  # the first in flight: from now on progress is expected
             self._due_s = now_s + self.progress_timeout_s
         if last_seq <= self.sent_seq:  # nothing was there to read; growth or T will ask again
             return ()
         self.sent_seq = last_seq
-        return self._pump()
+        return self._pump(now_s)
 
     def forked(self, now_s: float) -> Sequence[Action]:
         """The fork is durable: the lane's facts are those of the new stream."""
@@ -240,18 +260,18 @@ class LaneMachine:
         self.state = "ready"
         self.watermark = self.sent_seq = watermark
         self._due_s = now_s + self.progress_timeout_s
-        self._backoff.up(now_s)
+        if watermark > self.lane.freed.seq or watermark == self.lane.tail.seq:
+            self._backoff.up(now_s)  # an answer alone is no success: only progress is, or that there is nothing to do
         freed = [Confirm(watermark)] if watermark > self.lane.freed.seq else []
-        return [*freed, *self._pump()]
+        return [*freed, *self._pump(now_s)]
 
-    def _pump(self) -> Sequence[Action]:
+    def _pump(self, now_s: float) -> Sequence[Action]:
         """One more batch if there is something to send and room in the window."""
         room = self.window - (self.sent_seq - self.watermark)
         if self.state != "ready" or self._reading or room <= 0 or self.sent_seq >= self.lane.tail.seq:
             return ()
-        self._reading = True
-        max_bytes = MAX_BATCH_BYTES - BATCH_FRAME_BYTES
-        return [SendBatch(self.nonce, self.sent_seq, min(room, MAX_BATCH_EVENTS), max_bytes)]
+        self._reading, self._read_s, self._read_bytes = True, now_s, 0
+        return [SendBatch(self.nonce, self.sent_seq, min(room, self.batch.events), self.batch.size_bytes)]
 
     def _refused(self, reason: str, now_s: float) -> Sequence[Action]:
         self._refusals += 1

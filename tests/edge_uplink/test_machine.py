@@ -276,7 +276,7 @@ def test_t_without_progress_is_a_new_hello_and_goes_back_to_the_watermark() -> N
     (hello,) = t.m.tick(12.0)
     assert hello.nonce == "n2"
     actions = t.answer(2)
-    assert SendBatch("n2", 2, 512, MAX_BATCH_BYTES - 1024) in actions
+    assert SendBatch("n2", 2, t.m.batch.events, t.m.batch.size_bytes) in actions
 
 
 def test_nothing_in_flight_is_no_lack_of_progress() -> None:
@@ -323,8 +323,107 @@ def test_the_pause_grows_on_although_the_cloud_answers_between() -> None:
         t.m.tick(now_s)
         t.answer(0, now_s)
     assert t.m._backoff.failures == 12
+    t.m.sent(t.m.nonce, 6, now_s)
+    t.ack(3, now_s)  # progress
+    t.ack(None, now_s + 59.0)
+    assert t.m._backoff.failures == 13  # which did not last
+    now_s = t.m._due_s
+    t.m.tick(now_s)
+    t.answer(3, now_s)
+    t.m.sent(t.m.nonce, 6, now_s)
+    t.ack(6, now_s)
     t.ack(None, now_s + 61.0)
+    assert t.m._backoff.failures == 1  # which did
+
+
+def test_a_hello_that_is_answered_but_brings_no_progress_never_resets_the_pause() -> None:
+    """However long T is: only what was confirmed is a success, or that there is nothing to send."""
+    t = Table(events=6)
+    t.m.progress_timeout_s = 100.0
+    t.m.connected(0.0)
+    for n in range(1, 6):
+        now_s = t.m._due_s
+        t.answer(0, now_s)
+        t.m.sent(t.m.nonce, 6, now_s)
+        t.m.tick(now_s + 100.0)
+        assert t.m._backoff.failures == n
+        t.m.tick(t.m._due_s)
+
+
+def test_a_line_with_nothing_to_send_that_lasts_does_reset_it() -> None:
+    t = Table(events=0)
+    t.m._backoff.failures = 9
+    t.ready(0)
+    t.append(1)
+    t.m.grew(90.0)
+    t.m.sent(t.m.nonce, 1, 90.0)
+    t.m.tick(100.0)
     assert t.m._backoff.failures == 1
+
+
+# ------------------------------------------------------------------ the cloud's window, and batches that adapt
+
+
+def test_a_smaller_window_counts_at_once_and_nothing_beyond_it_is_sent_again_before_it_is_confirmed() -> None:
+    t = Table(events=40).ready(0, window=32)
+    assert t.m.sent("n1", 32, 0.0) == ()
+    assert t.ack(8, window=10) == [Confirm(8)]  # 24 in flight, 10 allowed
+    assert t.ack(20, window=10) == [Confirm(20)]  # 12
+    assert t.m.grew() == ()
+    assert t.ack(28, window=10) == [Confirm(28), SendBatch("n1", 32, 6, t.m.batch.size_bytes)]  # 4: room for 6
+    assert t.m.sent_seq == 32  # nothing was taken back
+
+
+def test_after_a_smaller_window_going_back_sends_no_more_than_it() -> None:
+    t = Table(events=40).ready(0, window=32)
+    t.m.sent("n1", 32, 0.0)
+    t.ack(4, window=10)
+    t.m.tick(PROGRESS_TIMEOUT_S)
+    t.m.tick(60.0)
+    batch = t.answer(4, 60.0, window=10)[-1]
+    assert batch == SendBatch("n2", 4, 10, t.m.batch.size_bytes)
+
+
+def test_an_ack_that_comes_late_still_tells_the_window() -> None:
+    t = Table(events=40).ready(0, window=32)
+    t.m.sent("n1", 32, 0.0)
+    t.ack(8, window=32)
+    assert t.ack(8, window=10) == ()
+    assert t.m.window == 10
+
+
+@pytest.mark.parametrize(
+    ("took_s", "sent", "size_bytes", "expected"),
+    [
+        (0.0, 64, 0, 64 + 16),  # quick and by its number full
+        (2.5, 1, 30_000, 64 + 16),  # quick and by its bytes full
+        (2.5, 1, 100, 64),  # quick, and it proves nothing
+        (2.6, 64, 30_000, 64),  # neither quick nor slow
+        (5.0, 1, 100, 32),  # slow
+    ],
+)
+def test_what_the_broker_took_and_how_long_it_took_sets_the_next_batch(took_s, sent, size_bytes, expected) -> None:
+    t = Table(events=64)
+    t.m.batch.events, t.m.batch.size_bytes = 64, 60_000
+    t.ready(0)
+    t.m.read(size_bytes)
+    t.m.sent("n1", sent, took_s)
+    assert t.m.batch.events == expected
+
+
+def test_a_connection_that_ends_in_the_middle_of_a_batch_makes_the_next_a_quarter() -> None:
+    t = Table(events=6).ready(0)  # its answer asked for a batch
+    t.m.disconnected()
+    assert (t.m.batch.events, t.m.batch.size_bytes) == (128, (MAX_BATCH_BYTES - 1024) // 4)
+    t.m.disconnected()  # nothing was on its way
+    assert t.m.batch.events == 128
+
+
+def test_a_connection_that_ends_with_everything_handed_over_changes_nothing() -> None:
+    t = Table(events=6).ready(0)
+    t.m.sent("n1", 6, 0.0)
+    t.m.disconnected()
+    assert t.m.batch.events == 512
 
 
 # ------------------------------------------------------------------ standby
