@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from cloud_bridge.counters import Counters
 from cloud_bridge.ingest import streams
 from cloud_bridge.ingest.machine import Accept, Cursor, Decision, Ignore, Park, Refuse, decide, overlap_of
 from cloud_bridge.ingest.streams import Place, RefusedStreamError
+from cloud_bridge.ingest.window import FULL_WINDOW, ReceiveWindow
 from cloud_bridge.storage import Db, Storage
 from contracts.clock import Clock, unix_ms
 from contracts.messages import Ack, Batch, Hello, HelloAnswer, Refusal
 
-RECEIVE_WINDOW = 2048
+RECEIVE_WINDOW = FULL_WINDOW
 Progress = Callable[[Place, int], None]
 
 
@@ -30,7 +32,10 @@ class Outcome:
 
 
 class Ingest:
-    """The bridge's half of the wire contract. Wholly stateless but for the database."""
+    """The bridge's half of the wire contract. Wholly stateless but for the database, and how loaded it is.
+
+    `window` is the most that a stream may have in flight, and what may wait parked; what is announced adapts below it.
+    """
 
     def __init__(
         self,
@@ -44,8 +49,18 @@ class Ingest:
         self._storage = storage
         self._clock = clock
         self._counters = counters
-        self._window = window
+        self._parked_within = window
+        self._window = ReceiveWindow(full=window)
         self._on_progress = on_progress
+
+    def queued(self, waiting: int, room: int) -> None:
+        """`waiting` messages of stores stand in a queue for `room`: from half full on, stores are told to send less."""
+        self._window.queued(waiting, room, asyncio.get_running_loop().time())
+
+    @property
+    def announced(self) -> int:
+        """Events that a stream may have in flight now."""
+        return self._window.size(asyncio.get_running_loop().time())
 
     async def hello(self, place: Place, hello: Hello) -> HelloAnswer | None:
         """Where the stream stands here; None (counted) for a stream this store may not use."""
@@ -55,20 +70,23 @@ class Ingest:
         except RefusedStreamError as error:
             self._counters.add(f"hello_refused_{error}")
             return None
-        return msgspec.structs.replace(answer, t1=t1, t2=unix_ms(self._clock.wall()))
+        return msgspec.structs.replace(answer, window=self.announced, t1=t1, t2=unix_ms(self._clock.wall()))
 
     async def batch(self, place: Place, batch: Batch) -> Ack:
         """The ack or the refusal of a batch, after the commit. Raises what the commit raised: then nothing is known."""
         now_ms = unix_ms(self._clock.wall())
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             outcome = await self._storage.write(
-                lambda db: apply_batch(db, place, batch, now_ms=now_ms, window=self._window)
+                lambda db: apply_batch(db, place, batch, now_ms=now_ms, window=self._parked_within)
             )
         except RefusedStreamError as error:
             self._counters.add(f"batch_refused_{error}")
             return Ack(
                 stream=batch.stream, nonce=batch.nonce, refused=Refusal(first_seq=batch.first_seq, reason=str(error))
             )
+        self._window.committed(loop.time() - began_s, loop.time())
         for name, count in outcome.counts.items():  # only what was committed is counted
             self._counters.add(name, count)
         if outcome.refused:
@@ -85,7 +103,7 @@ class Ingest:
             nonce=batch.nonce,
             watermark=outcome.cursor.watermark,
             hash_at_watermark=outcome.cursor.hash.hex(),
-            window=self._window,
+            window=self.announced,
         )
 
     def _hello(self, db: Db, place: Place, hello: Hello, now_ms: int) -> HelloAnswer:
@@ -99,7 +117,7 @@ class Ingest:
             watermark=cursor.watermark,
             hash_at_watermark=cursor.hash.hex(),
             active=take_lease(db, place, hello.instance, now_ms) == hello.instance,
-            window=self._window,
+            window=self._parked_within,  # `hello` says what is announced now
             t0=hello.t0,
             t1=now_ms,
             t2=now_ms,
