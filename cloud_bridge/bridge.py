@@ -57,7 +57,12 @@ class Bridge:
             counters=self.counters,
         )
         self.shell = MqttShell(
-            url=settings.mqtt_url, router=self.router, clock=SystemClock(), rng=rng, counters=self.counters
+            url=settings.mqtt_url,
+            router=self.router,
+            clock=SystemClock(),
+            rng=rng,
+            counters=self.counters,
+            on_queued=ingest.queued,
         )
         self.supervisor = Supervisor(clock=SystemClock(), rng=rng)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -36,8 +37,10 @@ class MqttShell:
         rng: Random,
         counters: Counters,
         port: MqttPort | None = None,
+        on_queued: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Raises BadUrlError. `port` stands in for the broker at `url`."""
+        """Raises BadUrlError. `port` stands in for the broker at `url`; `on_queued` hears how full a worker's queue is:
+        messages that wait, and room for how many."""
         self._url = BrokerUrl.parse(url, said_in="mqtt url")
         self._port = port or AiomqttPort(self._url)
         self._router = router
@@ -46,6 +49,7 @@ class MqttShell:
         self._client_id = f"bridge-{rng.getrandbits(64):016x}"
         self._counters = counters
         self._told_down = False
+        self._on_queued = on_queued
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
@@ -86,6 +90,8 @@ class MqttShell:
             self._counters.add("dropped_worker_queue_full")
         else:
             queue.put_nowait(message)
+        if self._on_queued is not None:
+            self._on_queued(queue.qsize(), MESSAGES_A_WORKER)
 
     async def _work(self, link: MqttConnection, queue: asyncio.Queue[Incoming]) -> None:
         while True:
