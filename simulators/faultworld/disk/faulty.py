@@ -167,12 +167,12 @@ class FaultyDisk:
             self._look()
             existed = os.path.exists(path)  # noqa: PTH110  # hot, and a plain string is what SQLite gives
             if existed and name not in self._surface.now:  # before SQLite locks it: closing the file drops its locks
-                content = bytearray(Path(path).read_bytes())
+                content = Path(path).read_bytes()
                 self._surface.found(name, Medium(content, self._sector_bytes))
             code = real()
             if code == vfs.OK:
                 if not existed:
-                    self._surface.changed(name, Medium(bytearray(), self._sector_bytes))
+                    self._surface.changed(name, Medium(b"", self._sector_bytes))
                 self._inodes[name] = os.stat(path).st_ino  # noqa: PTH116  # the same
             return code
 

@@ -22,11 +22,12 @@ class Medium:
     Every sector that may differ has its history: contents, each with the truncation that its blocks were born after.
     """
 
-    settled: bytearray
+    settled: bytes | bytearray
     sector_bytes: int
     sizes: list[tuple[int, int]] = field(default_factory=list)  # (truncations before it, size), the last is current
     maybe: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict)
     dirty: set[int] = field(default_factory=set)  # sectors that the next sync brings down; the rest of `maybe` it loses
+    shared: bool = False  # with a copy: `settled` is to be copied before it changes
 
     def __post_init__(self) -> None:
         self.sizes = self.sizes or [(0, len(self.settled))]
@@ -62,8 +63,14 @@ class Medium:
 
     def sync(self) -> None:
         """Everything written since the last sync is on the disk; what a failed sync gave up may still be missing."""
+        step, size = self.sector_bytes, self.size_bytes
+        if self.shared or not isinstance(self.settled, bytearray):
+            self.settled, self.shared = bytearray(self.settled), False
+        del self.settled[size:]
+        self.settled.extend(bytes(size - len(self.settled)))
         for sector in self.dirty:
-            self._settle(sector, self.maybe.pop(sector)[-1][1])
+            content = self.maybe.pop(sector)[-1][1]
+            self.settled[sector * step : (sector + 1) * step] = content[: max(0, size - sector * step)]
         self.dirty.clear()
         for sector, history in self.maybe.items():
             self.maybe[sector] = [(0, content) for born, content in history if born == history[-1][0]]
@@ -79,7 +86,7 @@ class Medium:
         step = self.sector_bytes
         behind, garbage = rng.choice(_CHANCES), rng.random() < 0.125
         truncations, size = self.sizes[_place(rng, mode, len(self.sizes), behind)]
-        found = self.settled[:size] + bytes(max(0, size - len(self.settled)))
+        found = bytearray(self.settled[:size].ljust(size, b"\0"))
         torn = rng.choice(sorted(self.maybe)) if self.maybe and mode == "random" and rng.random() < 0.25 else None
         for sector, history in sorted(self.maybe.items()):
             if sector * step >= size:
@@ -101,8 +108,9 @@ class Medium:
 
     def copy(self) -> Medium:
         """The same, to be kept while this one changes."""
+        self.shared = True
         maybe = {sector: list(history) for sector, history in self.maybe.items()}
-        return Medium(bytearray(self.settled), self.sector_bytes, list(self.sizes), maybe, set(self.dirty))
+        return Medium(self.settled, self.sector_bytes, list(self.sizes), maybe, set(self.dirty), shared=True)
 
     def _history(self, sector: int) -> list[tuple[int, bytes]]:
         if sector not in self.maybe:
@@ -110,14 +118,6 @@ class Medium:
             content = bytes(self.settled[start : start + self.sector_bytes]).ljust(self.sector_bytes, b"\0")
             self.maybe[sector] = [(0, content)]
         return self.maybe[sector]
-
-    def _settle(self, sector: int, content: bytes) -> None:
-        start, size = sector * self.sector_bytes, self.size_bytes
-        if len(self.settled) < min(size, start + self.sector_bytes):
-            self.settled.extend(bytes(min(size, start + self.sector_bytes) - len(self.settled)))
-        del self.settled[size:]
-        if start < size:
-            self.settled[start : min(size, start + self.sector_bytes)] = content[: size - start]
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ def all_held(medium: Medium, cuts: int = 400) -> set[bytes]:
 
 
 def test_what_was_synced_stands_and_what_was_not_is_old_or_new_sector_by_sector():
-    medium = Medium(bytearray(b"a" * 2 * B), B)
+    medium = Medium(b"a" * 2 * B, B)
     medium.write(0, b"b" * 2 * B)
     medium.sync()
     medium.write(0, b"c" * 2 * B)
@@ -36,13 +36,13 @@ def test_what_was_synced_stands_and_what_was_not_is_old_or_new_sector_by_sector(
 
 def test_bytes_beside_a_write_never_change():
     """Powersafe overwrite: the rest of a sector that is being written stays as it is."""
-    medium = Medium(bytearray(b"a" * B), B)
+    medium = Medium(b"a" * B, B)
     medium.write(3, b"XY")
     assert all_held(medium) == {b"aaaaaaaa", b"aaaXYaaa", b"aaaXaaaa"}
 
 
 def test_a_disk_that_is_not_powersafe_spoils_a_whole_sector_that_was_written_and_no_other():
-    medium = Medium(bytearray(b"a" * 3 * B), B)
+    medium = Medium(b"a" * 3 * B, B)
     medium.write(B + 3, b"XY")
     found = {medium.held(Random(seed), "random", powersafe=False) for seed in range(100)}
     assert {content[:B] + content[2 * B :] for content in found} == {b"a" * 2 * B}
@@ -50,7 +50,7 @@ def test_a_disk_that_is_not_powersafe_spoils_a_whole_sector_that_was_written_and
 
 
 def test_several_versions_since_the_sync_are_all_possible_and_none_before_it():
-    medium = Medium(bytearray(b"0" * B), B)
+    medium = Medium(b"0" * B, B)
     for version in (b"1", b"2", b"3"):
         medium.write(0, version * B)
         if version == b"1":
@@ -59,7 +59,7 @@ def test_several_versions_since_the_sync_are_all_possible_and_none_before_it():
 
 
 def test_a_file_that_grew_may_have_any_size_it_had_with_zeros_or_stale_blocks_where_data_is_missing():
-    medium = Medium(bytearray(), B)
+    medium = Medium(b"", B)
     medium.write(0, b"a" * B)
     medium.write(B, b"b" * B)
     found = all_held(medium)
@@ -69,7 +69,7 @@ def test_a_file_that_grew_may_have_any_size_it_had_with_zeros_or_stale_blocks_wh
 
 
 def test_a_truncation_brings_no_old_bytes_back_once_it_is_down():
-    medium = Medium(bytearray(b"old-old-" * 2), B)
+    medium = Medium(b"old-old-" * 2, B)
     medium.truncate(0)
     medium.write(0, b"new-new-")
     found = all_held(medium)
@@ -80,7 +80,7 @@ def test_a_truncation_brings_no_old_bytes_back_once_it_is_down():
 
 
 def test_a_failed_sync_leaves_it_open_and_a_later_good_one_does_not_settle_what_was_not_written_again():
-    medium = Medium(bytearray(b"a" * 2 * B), B)
+    medium = Medium(b"a" * 2 * B, B)
     medium.write(0, b"b" * 2 * B)
     medium.give_up()
     medium.write(0, b"c" * B)
@@ -94,7 +94,7 @@ def test_a_failed_sync_leaves_it_open_and_a_later_good_one_does_not_settle_what_
 
 
 def test_names_go_back_in_their_order_until_the_folder_is_synced():
-    surface, files = Surface(), [Medium(bytearray(name), B) for name in (b"one", b"two")]
+    surface, files = Surface(), [Medium(name, B) for name in (b"one", b"two")]
     surface.found("a", files[0])
     surface.changed("b", files[1])
     surface.changed("c", files[0], renamed_from="a")
@@ -121,7 +121,7 @@ STEPS = st.lists(
 @given(steps=STEPS, seed=st.integers(0, 10**6))
 @settings(max_examples=200, deadline=None)
 def test_keep_is_a_plain_file_and_lose_the_same_file_at_its_last_sync(steps, seed: int):
-    medium, plain, synced = Medium(bytearray(b"start"), B), bytearray(b"start"), b"start"
+    medium, plain, synced = Medium(b"start", B), bytearray(b"start"), b"start"
     for what, place, data in steps:
         if what == "write":
             medium.write(place, data)
@@ -145,7 +145,7 @@ def test_keep_is_a_plain_file_and_lose_the_same_file_at_its_last_sync(steps, see
 
 @pytest.mark.parametrize("sector_bytes", [512, 4096])
 def test_a_sector_never_mixes_two_writes_but_where_one_was_torn(sector_bytes: int):
-    medium = Medium(bytearray(b"a" * 4 * sector_bytes), sector_bytes)
+    medium = Medium(b"a" * 4 * sector_bytes, sector_bytes)
     medium.write(0, b"b" * 4 * sector_bytes)
     for seed in range(50):
         content = medium.held(Random(seed), "random")
