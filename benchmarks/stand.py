@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 LOOPBACK = "127.0.0.1"
 STOP_WITHIN_S = 20.0
@@ -117,11 +119,69 @@ def broker(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def bridge(folder: Path, broker_url: str) -> Iterator[tuple[Path, int]]:
-    """The real bridge in its process: its database and process id."""
-    port, log, database = free_port(), folder / "bridge.log", folder / "cloud.db"
+def mosquitto(folder: Path) -> Iterator[tuple[str, int]]:
+    """Mosquitto as it comes, on loopback: its URL and process id. Raises BenchmarkError where it is not installed."""
+    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise BenchmarkError("mosquitto is not installed (Debian: apt-get install mosquitto)")
+    port, log, config = free_port(), folder / "mosquitto.log", folder / "mosquitto.conf"
+    lines = (
+        f"listener {port} {LOOPBACK}",
+        "allow_anonymous true",
+        "persistence false",
+        "max_queued_messages 100000",
+        "set_tcp_nodelay true",
+    )
+    config.write_text("\n".join(lines) + "\n")
+    with running([found, "-c", str(config)], log=log) as process:
+        wait_for("mosquitto", lambda: listens(port), process=process, log=log, within_s=30)
+        yield f"mqtt://{LOOPBACK}:{port}", process.pid
+
+
+@contextlib.contextmanager
+def postgres(folder: Path) -> Iterator[tuple[str, int]]:
+    """An empty PostgreSQL of its own, as durable as it comes: its URL and process id. Raises BenchmarkError where none
+    is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        raise BenchmarkError("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    binaries, data, port, log = found[-1].parent, folder / "postgres", free_port(), folder / "postgres.log"
+    data.mkdir(mode=0o700)
+    user = None
+    if os.getuid() == 0:  # PostgreSQL does not run as root
+        user = "postgres"
+        shutil.chown(data, user)
+        folder.chmod(0o711)
+    as_user: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
+    made: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run(made, check=True, capture_output=True, **as_user)
+    with (data / "postgresql.conf").open("a") as file:
+        file.write(
+            f"listen_addresses='{LOOPBACK}'\nport={port}\nunix_socket_directories=''\nlog_min_messages=warning\n"
+        )
+        file.write("shared_buffers=128MB\nmax_wal_size=4GB\n")
+    start = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+    make: list[str | Path] = [binaries / "psql", "-h", LOOPBACK, "-p", str(port), "-U", "postgres", "-d", "postgres"]
+
+    def ready() -> bool:
+        return (
+            subprocess.run([*make, "-qc", "CREATE DATABASE zhanggui"], check=False, capture_output=True).returncode == 0
+        )
+
+    with running([*start, str(binaries / "postgres"), "-D", str(data)], log=log) as process:
+        wait_for("PostgreSQL", ready, process=process, log=log, within_s=60)
+        yield f"postgresql://postgres@{LOOPBACK}:{port}/zhanggui", process.pid
+
+
+@contextlib.contextmanager
+def bridge(
+    folder: Path, broker_url: str, *, database: Path | str | None = None, more: Sequence[str] = ()
+) -> Iterator[tuple[Path | str, int]]:
+    """The real bridge in its process: its database (a new file unless named) and process id."""
+    port, log = free_port(), folder / "bridge.log"
+    database = folder / "cloud.db" if database is None else database
     command = [sys.executable, "-m", "zhanggui", "cloud", "run", "--database", str(database)]
-    with running([*command, "--port", str(port), "--mqtt", broker_url], log=log) as process:
+    with running([*command, "--port", str(port), "--mqtt", broker_url, *more], log=log) as process:
         health = f"http://{LOOPBACK}:{port}/healthz"
         wait_for("the bridge", lambda: answers(health), process=process, log=log, within_s=60)
         yield database, process.pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -18,6 +19,7 @@ from mqtt_link.url import BrokerUrl
 KEEPALIVE_S = 30
 TIMEOUT_S = 10.0
 MAX_QUEUED = 1000
+_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # an answer of a few bytes would wait 40 ms for company
 MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + 4096  # a broker forwards nothing larger: it would fill memory
 
 
@@ -83,6 +85,7 @@ class AiomqttPort:
             timeout=self._timeout_s,
             max_queued_incoming_messages=self._max_queued,
             queue_type=Inbox,
+            socket_options=_AT_ONCE,
             tls_context=(self._tls or ssl.create_default_context()) if self.url.tls else None,
         )
 

@@ -15,12 +15,13 @@ from random import Random
 
 import pytest
 
-from benchmarks import drain, footprint, stand, start, unlock
+from benchmarks import footprint, stand, start, unlock, uplink, uplink_limits
 from benchmarks.footprint import Reading, Seen
+from benchmarks.sales import sale_events
 from benchmarks.table import Figure, percentile, show
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("drain", "unlock", "start", "footprint")
+NAMES = ("uplink", "unlock", "start", "footprint")
 
 # ------------------------------------------------------------------ tables
 
@@ -66,20 +67,25 @@ def test_json_holds_the_figures_unrounded(capsys: pytest.CaptureFixture[str]):
     ]
 
 
-def test_a_ratio_is_the_median_of_the_rounds_not_the_ratio_of_the_medians():
-    """A machine that is busy in one round slows both sides of that round."""
-    rates = drain.Rates(
-        grouped=[1.0, 1.0, 1.0],
-        alone=[1.0, 1.0, 1.0],
-        sqlite_alone=[1.0, 1.0, 1.0],
-        sqlite_grouped=[100.0, 10.0, 40.0],
-        raw=[1.0, 1.0, 1.0],
-        drain=[50.0, 5.0, 4.0],
-        store_cpu_us=[1.0],
-        bridge_cpu_us=[1.0],
+def test_uplink_figures_hold_the_drain_against_every_limit_of_the_same_run():
+    told = {"events": 600, "took_s": 3.0, "cpu_us": {"bridge": 9.0}, "rss_mib": {"first": 40.0, "largest": 50.0}}
+    seen = uplink.Seen(
+        drains={"sqlite": told},
+        fill={"events": 100, "took_s": 2.0},
+        latency={"committed_ms": [3.0, 1.0, 2.0], "freed_ms": [4.0, 5.0, 6.0]},
+        big={"fill": {"bytes": 2e9, **told}, "half": told, "rest": {**told, "took_s": 6.0}, "bytes_after": 1e6},
+        peer=10.0,
+        sqlite=400.0,
+        raw=800.0,
     )
-    first = drain.figures(rates)[0]
-    assert (first.value, first.ratio) == (5.0, 0.5)
+    rows = uplink.figures(seen)
+    by_name = {f.what.strip(): f for f in rows}
+    assert [f.ratio for f in rows[:3]] == [20.0, 0.5, 0.25]
+    assert by_name["processor, bridge"].value == 9.0
+    assert by_name["idle: commit → the cloud's commit, p50 of 3"].value == 2.0
+    assert by_name["idle: commit → the store knows, p99"].value == 6.0
+    assert by_name["memory (RSS), largest while it fills"].ratio == 1.25
+    assert (by_name["drained (half)"].value, by_name["drained (rest)"].value) == (200.0, 100.0)
 
 
 def test_unlock_figures_name_both_limits_and_the_doors_that_stayed_shut():
@@ -150,7 +156,7 @@ def test_plain_sqlite_holds_every_row(tmp_path: Path):
     import sqlite3
 
     raws = [bytes([n]) for n in range(7)]
-    assert drain.insert(tmp_path / "plain.db", raws, 3) > 0
+    assert uplink_limits.insert(tmp_path / "plain.db", raws, 3) > 0
     with closing(sqlite3.connect(tmp_path / "plain.db")) as connection:
         assert [raw for (raw,) in connection.execute("SELECT raw FROM event ORDER BY seq")] == raws
 
@@ -160,7 +166,7 @@ def test_the_events_of_a_sale_are_as_long_as_those_of_the_demo():
     from contracts.envelope import Stamp, encode_event
 
     stamp = Stamp("2026-03-02T01:00:00.000Z", "b" * 36, 10**18, "synced")
-    sales = drain.sale_events(Random(1))
+    sales = sale_events(Random(1))
     sizes = [
         len(encode_event(next(sales), stream="s" * 36, seq=12345, source="/bench/s001/S1", stamp=stamp))
         for _ in range(120)

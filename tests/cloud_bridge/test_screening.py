@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -55,7 +56,7 @@ def flipped(raw: bytes, rng: Random) -> bytes:
 
 
 # What may be written into an event in place of something else: each of these changes what it is worth, or must not.
-TWISTS = [
+TWISTS: list[Callable[[bytes, Random], bytes]] = [
     lambda raw, rng: raw,
     lambda raw, rng: raw.replace(b'"demo"', b'"else"').replace(b"/demo/", b"/else/"),  # another store
     lambda raw, rng: raw.replace(b"/demo/shop1/S1", b"/demo/shop1"),  # no device
