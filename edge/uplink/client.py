@@ -35,6 +35,7 @@ from edge.ledger import LaneView, Ledger
 from edge.ports import LedgerFullError, Record, Transaction
 from edge.uplink.clock_estimate import ClockEstimator, Estimate, differs
 from edge.uplink.lane_runner import Answered, LaneRunner
+from edge.uplink.line_watch import DEVICE, LineFault, LineWatch, decode_fault, encode_fault
 from edge.uplink.machine import PROGRESS_TIMEOUT_S
 from edge.uplink.requests import Requests
 from mqtt_link import AiomqttPort, BrokerUrl, LinkLostError, MqttConnection, MqttPort, Will
@@ -91,6 +92,7 @@ class Uplink:
         self._told_down = False
         self._estimator = ClockEstimator()
         self._told_clock: Estimate | None = None
+        self._watch = LineWatch(decode_fault(ledger.state("uplink").get("fault")))
         self._requests = Requests(publish=self._publish_request, counters=self._counters)
         self._lanes: dict[Lane, LaneRunner] = {
             name: LaneRunner(
@@ -120,6 +122,7 @@ class Uplink:
                     attempt.cancel()
                     await asyncio.wait({attempt}, timeout=FAREWELL_S)
             self._ended(attempt.exception() if not attempt.cancelled() else None)
+            await self._tell_line()
             await asyncio.sleep(self._backoff.down(loop.time()))
 
     async def ask(self, method: str, args: Mapping[str, str | int | None], ttl_s: float) -> Response | None:
@@ -135,6 +138,11 @@ class Uplink:
     def standby(self) -> bool:
         """Another instance of this store is the active one."""
         return self._lanes["ledger"].machine.state == "standby"
+
+    @property
+    def fault(self) -> LineFault | None:
+        """What a person must mend before there can be a line; None while there is nothing of the kind."""
+        return self._watch.fault
 
     @property
     def clock_quality(self) -> ClockQuality:
@@ -164,6 +172,8 @@ class Uplink:
             self._counters["connected"] += 1
             _log.info("connected to %s", self._url)
             self._told_down = False
+            self._watch.connected()
+            await self._tell_line()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._receive(link), name="uplink-receive")
@@ -186,6 +196,8 @@ class Uplink:
         self._link = None
         self._counters["disconnected"] += 1
         causes = list(_causes(error))
+        for cause in causes:
+            self._watch.ended(cause, wall=self._clock.wall(), now_s=self._clock.now_s())
         ours = [cause for cause in causes if not isinstance(cause, _NETWORK_ERRORS)]
         if ours:
             self._counters["internal_error"] += 1
@@ -194,6 +206,20 @@ class Uplink:
             why = str(causes[0]) if causes else ""
             _log.warning("no connection to %s: %s; trying again", self._url, why or "no answer")
             self._told_down = True
+
+    async def _tell_line(self) -> None:
+        """Write down what is wrong with the line, and when that is over; the same is told once."""
+        fault = self._watch.fault
+        if not (events := self._watch.due(self._clock.now_s())):
+            return
+        place = ("uplink", "fault")
+        said = {"puts": {place: encode_fault(fault)}} if fault is not None else {"deletes": [place]}
+        try:
+            await self._ledger.commit(Transaction(records=[Record(event, DEVICE) for event in events], **said))
+        except LedgerFullError:
+            self._counters["line_fault_not_written"] += 1  # the next attempt says it again
+        else:
+            self._watch.told = fault
 
     # -------------------------------------------------------------- what comes in
 

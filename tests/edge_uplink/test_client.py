@@ -84,6 +84,10 @@ class Store:
         for k in range(n):
             await self.ledger.commit(Transaction(records=[Record(AgentHealth(boot="b1", counters={"n": k}))]))
 
+    def drained_ledger(self) -> bool:
+        lane = self.ledger.lane("ledger")
+        return lane.freed.seq == lane.tail.seq > 0
+
     def drained(self) -> bool:
         lanes = [self.ledger.lane("ledger"), self.ledger.lane("telemetry")]
         return all(lane.freed.seq == lane.tail.seq and lane.tail.seq for lane in lanes)
