@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -10,12 +11,14 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from cloud_bridge.bridge import Bridge, Ping
-from cloud_bridge.storage import Db, StorageError
+from cloud_bridge.storage import Db, Row, StorageError
 from cloud_bridge.views import FleetRow, StoreView
+from contracts.envelope import decode_envelope
 from contracts.ids import ID_PATTERN
 
 MAX_EVENTS = 500
 MAX_FLEET_ROWS = 500
+MAX_AFTER_CHARS = 12_000  # every stream that a store may have
 Id = Annotated[str, Path(pattern=ID_PATTERN)]
 
 
@@ -46,7 +49,6 @@ class FleetPage:
 class StoredEventOut:
     """`event` is what the store wrote, null where nothing readable is kept; `counted` is false for a fork's copy."""
 
-    row: int
     lane: str
     stream: str
     seq: int
@@ -60,10 +62,10 @@ class StoredEventOut:
 
 @dataclass(frozen=True, slots=True)
 class EventsPage:
-    """At most `limit` events; ask again with `after=next_after` for more."""
+    """At most `limit` events; ask again with `after=next_after` for more. It names how far each stream was read."""
 
     events: list[StoredEventOut]
-    next_after: int
+    next_after: str
 
 
 _Responses = dict[int | str, dict[str, Any]]
@@ -116,25 +118,17 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
     async def events(
         tenant: Id,
         store: Id,
-        after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
+        after: Annotated[
+            str, Query(pattern=r"^(\d{1,15}\.\d{1,15}(-\d{1,15}\.\d{1,15})*)?$", max_length=MAX_AFTER_CHARS)
+        ] = "",
         limit: Annotated[int, Query(ge=1, le=MAX_EVENTS)] = 100,
     ) -> EventsPage:
-        """Stored events in the order in which they arrived, after row `after`."""
+        """Stored events stream by stream, by sequence; after those that `next_after` of an earlier page named."""
         if bridge.models.store(tenant, store) is None:
             raise HTTPException(404, f"nothing was heard of store {store} of {tenant}")
 
-        def read(db: Db) -> list[StoredEventOut]:
-            found = db.rows(
-                """
-                SELECT row, lane, stream, seq, type, received_ms, hash, dead, counted, raw FROM events
-                WHERE tenant = ? AND store = ? AND row > ? ORDER BY row LIMIT ?
-                """,
-                (tenant, store, after, limit),
-            )
-            return [_out(row) for row in found]
-
-        page = await bridge.storage.read(read)
-        return EventsPage(page, page[-1].row if page else after)
+        position = {int(key): int(seq) for key, seq in (pair.split(".") for pair in after.split("-") if pair)}
+        return await bridge.storage.read(partial(_events, tenant=tenant, store=store, position=position, limit=limit))
 
     @app.get("/api/v1/counters", tags=["operations"])
     async def counters() -> dict[str, int]:
@@ -142,7 +136,33 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
         return bridge.models.counters()
 
 
-def _out(row: tuple[Any, ...]) -> StoredEventOut:
-    number, lane, stream, seq, kind, received_ms, chain_hash, dead, counted, raw = row
-    event = None if dead is not None else msgspec.json.decode(raw)
-    return StoredEventOut(number, lane, stream, seq, kind, received_ms, chain_hash.hex(), dead, bool(counted), event)
+def _events(db: Db, *, tenant: str, store: str, position: dict[int, int], limit: int) -> EventsPage:
+    """The next events of a store after `position`: the sequence read of each stream, by its number."""
+    found: list[StoredEventOut] = []
+    streams = db.rows(
+        "SELECT born, stream, lane, watermark FROM streams WHERE tenant = ? AND store = ? ORDER BY born",
+        (tenant, store),
+    )
+    after = {key: min(position.get(key, 0), watermark) for key, _stream, _lane, watermark in streams}
+    for key, stream, lane, watermark in streams:
+        room = limit - len(found)
+        if room == 0 or after[key] == watermark:
+            continue
+        rows = db.rows(
+            """
+            SELECT seq, type, received_ms, hash, dead, counted, raw FROM events
+            WHERE stream = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
+            """,
+            (key, after[key], watermark, room),
+        )
+        found += [_out(stream, lane, row) for row in rows]
+        after[key] = rows[-1][0] if len(rows) == room else watermark
+    return EventsPage(found, "-".join(f"{key}.{seq}" for key, seq in after.items() if seq))
+
+
+def _out(stream: str, lane: str, row: Row) -> StoredEventOut:
+    seq, kind, received_ms, chain_hash, dead, counted, raw = row
+    event = None
+    if dead is None:
+        event, kind = msgspec.json.decode(raw), decode_envelope(raw).name
+    return StoredEventOut(lane, stream, seq, kind or "", received_ms, chain_hash.hex(), dead, bool(counted), event)

@@ -17,7 +17,7 @@ from cloud_bridge.read_models import ReadModels
 from cloud_bridge.requests import Requests
 from cloud_bridge.router import Router
 from cloud_bridge.settings import Settings
-from cloud_bridge.storage import Db, Storage, StorageError, open_storage
+from cloud_bridge.storage import Storage, StorageError, open_storage
 from cloud_bridge.supervisor import Supervisor
 from contracts.clock import Clock, SystemClock
 from contracts.tasks import end
@@ -110,14 +110,8 @@ class Bridge:
 
     async def _ping_models(self) -> Ping:
         try:
-            last = await self.storage.read(_last_row)
+            behind = await self.models.behind()
         except StorageError as error:
             return Ping(False, str(error))
         health = self.supervisor.services.get("read_models")
-        behind = max(0, last - self.models.row)
         return Ping(health is not None and health.running, f"{behind} events behind" if behind else "up to date")
-
-
-def _last_row(db: Db) -> int:
-    row = db.one("SELECT coalesce(max(row), 0) FROM events")
-    return int(row[0]) if row else 0

@@ -12,7 +12,7 @@ import msgspec
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest import streams
 from cloud_bridge.ingest.machine import Accept, Cursor, Decision, Ignore, Park, Refuse, decide, overlap_of
-from cloud_bridge.ingest.streams import Place, RefusedStreamError
+from cloud_bridge.ingest.streams import Held, Place, RefusedStreamError
 from cloud_bridge.ingest.window import FULL_WINDOW, ReceiveWindow
 from cloud_bridge.storage import Db, Storage
 from contracts.clock import Clock, unix_ms
@@ -66,10 +66,12 @@ class Ingest:
         """Where the stream stands here; None (counted) for a stream this store may not use."""
         t1 = unix_ms(self._clock.wall())
         try:
-            answer = await self._storage.write(lambda db: self._hello(db, place, hello, t1))
+            answer, lost = await self._storage.write(lambda db: self._hello(db, place, hello, t1))
         except RefusedStreamError as error:
             self._counters.add(f"hello_refused_{error}")
             return None
+        if lost:
+            self._counters.add("events_lost_by_cloud", lost)
         return msgspec.structs.replace(answer, window=self.announced, t1=t1, t2=unix_ms(self._clock.wall()))
 
     async def batch(self, place: Place, batch: Batch) -> Ack:
@@ -106,12 +108,12 @@ class Ingest:
             window=self.announced,
         )
 
-    def _hello(self, db: Db, place: Place, hello: Hello, now_ms: int) -> HelloAnswer:
-        cursor = streams.load(db, hello.stream, place)
-        if hello.parent is not None and (lost := streams.adopt(db, hello.stream, hello.parent, now_ms)):
-            self._counters.add("events_lost_by_cloud", lost)
-        probe = None if hello.probe is None else streams.hash_at(db, cursor, hello.probe)
-        return HelloAnswer(
+    def _hello(self, db: Db, place: Place, hello: Hello, now_ms: int) -> tuple[HelloAnswer, int]:
+        held = streams.load(db, hello.stream, place)
+        cursor = held.cursor
+        lost = 0 if hello.parent is None else streams.adopt(db, held, hello.parent, now_ms)
+        probe = None if hello.probe is None else streams.hash_at(db, held, hello.probe)
+        answer = HelloAnswer(
             nonce=hello.nonce,
             stream=hello.stream,
             watermark=cursor.watermark,
@@ -123,6 +125,7 @@ class Ingest:
             t2=now_ms,
             hash_at_probe=None if probe is None else probe.hex(),
         )
+        return answer, lost
 
 
 def take_lease(db: Db, place: Place, instance: str, now_ms: int) -> str:
@@ -153,30 +156,30 @@ async def move_lease(storage: Storage, *, tenant: str, store: str, instance: str
 def apply_batch(db: Db, place: Place, batch: Batch, *, now_ms: int, window: int) -> Outcome:
     """Decide and write one batch, then the parked ones it makes room for. Raises RefusedStreamError."""
     counts: Counter[str] = Counter()
-    cursor = streams.load(db, batch.stream, place)
-    match _decide(db, cursor, batch, window):
+    held = streams.load(db, batch.stream, place)
+    match _decide(db, held, batch, window):
         case Refuse(reason=reason):
-            return Outcome(cursor, reason)
+            return Outcome(held.cursor, reason)
         case Ignore(reason=reason):
             counts[f"batch_ignored_{reason}"] += 1
         case Park(first=first, last=last):
-            parked = streams.park(db, batch.stream, first, last, msgspec.json.encode(batch))
+            parked = streams.park(db, held, first, last, msgspec.json.encode(batch))
             counts["batch_parked" if parked else "batch_ignored_too_many_parked"] += 1
-        case Accept(watermark=cursor.watermark):
+        case Accept(watermark=held.cursor.watermark):
             counts["batch_repeated"] += 1
         case Accept() as accepted:
-            cursor = streams.write(db, cursor, place, accepted, now_ms=now_ms, counts=counts)
-            while (payload := streams.unpark(db, batch.stream, cursor.watermark)) is not None:
+            held = streams.write(db, held, place, accepted, now_ms=now_ms, counts=counts)
+            while held.waiting and (payload := streams.unpark(db, held)) is not None:
                 waited = msgspec.json.decode(payload, type=Batch)
-                again = _decide(db, cursor, waited, window)  # nothing is believed because it waited
+                again = _decide(db, held, waited, window)  # nothing is believed because it waited
                 if not isinstance(again, Accept):
                     counts["parked_put_aside"] += 1
-                elif again.watermark > cursor.watermark:
-                    cursor = streams.write(db, cursor, place, again, now_ms=now_ms, counts=counts)
-    return Outcome(cursor, counts=counts)
+                elif again.watermark > held.cursor.watermark:
+                    held = streams.write(db, held, place, again, now_ms=now_ms, counts=counts)
+    return Outcome(held.cursor, counts=counts)
 
 
-def _decide(db: Db, cursor: Cursor, batch: Batch, window: int) -> Decision:
-    span = overlap_of(cursor, batch)
-    known = streams.hashes(db, cursor.stream, *span) if span else {}
-    return decide(cursor, batch, known, window=window)
+def _decide(db: Db, held: Held, batch: Batch, window: int) -> Decision:
+    span = overlap_of(held.cursor, batch)
+    known = streams.hashes(db, held.key, *span) if span else {}
+    return decide(held.cursor, batch, known, window=window)

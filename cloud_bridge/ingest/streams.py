@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cloud_bridge.ingest.machine import Accept, Cursor, Link
-from cloud_bridge.ingest.screening import Judged, judge
-from cloud_bridge.storage import Db
-from contracts.envelope import root_hash
+from cloud_bridge.ingest.screening import screen
+from cloud_bridge.storage import Db, EventRow
+from contracts.envelope import Origin, root_hash
 from contracts.event_types import Lane
 from contracts.messages import Parent
 
 MAX_STREAMS = 256  # of one lane of one store; a store forks when its disk was restored, not every hour
 MAX_PARKED = 64  # batches of one stream
+_STREAM = "SELECT born, tenant, store, lane, watermark, hash FROM streams WHERE stream = ?"
 
 
 class RefusedStreamError(Exception):
@@ -34,56 +35,77 @@ class Place:
     lane: Lane
 
 
-def load(db: Db, stream: str, place: Place) -> Cursor:
-    """The stream's cursor; a stream not seen before is made. Raises RefusedStreamError."""
-    row = db.one("SELECT tenant, store, lane, watermark, hash FROM streams WHERE stream = ?", (stream,), lock=True)
-    if row is not None:
-        if row[:3] != (place.tenant, place.store, place.lane):
-            raise RefusedStreamError("stream_of_another_place")
-        return Cursor(stream, place.lane, row[3], row[4])
-    held = db.one(
-        "SELECT count(*) FROM streams WHERE tenant = ? AND store = ? AND lane = ?",
-        (place.tenant, place.store, place.lane),
-    )
-    if held is not None and held[0] >= MAX_STREAMS:
-        raise RefusedStreamError("too_many_streams")
-    cursor = Cursor.empty(stream, place.lane)
-    db.execute(
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A stream as this transaction holds it: nobody else writes to it until the end."""
+
+    key: int
+    cursor: Cursor
+    forked: bool
+    """Another stream names it as its parent: what is written here may stand there already."""
+    waiting: bool
+    """Batches are parked."""
+
+
+def load(db: Db, stream: str, place: Place) -> Held:
+    """The stream, locked until the transaction ends; one not seen before is made. Raises RefusedStreamError."""
+    row = db.one(_STREAM, (stream,), lock=True)
+    if row is None:
+        count = db.one(
+            "SELECT count(*) FROM streams WHERE tenant = ? AND store = ? AND lane = ?",
+            (place.tenant, place.store, place.lane),
+        )
+        if count is not None and count[0] >= MAX_STREAMS:
+            raise RefusedStreamError("too_many_streams")
+        db.execute(  # another bridge may have made it a moment ago
+            """
+            INSERT INTO streams (stream, tenant, store, lane, watermark, hash) VALUES (?, ?, ?, ?, 0, ?)
+            ON CONFLICT DO NOTHING
+            """,
+            (stream, place.tenant, place.store, place.lane, root_hash(stream)),
+        )
+        row = db.one(_STREAM, (stream,), lock=True)
+    if row is None or row[1:4] != (place.tenant, place.store, place.lane):
+        raise RefusedStreamError("stream_of_another_place")
+    key, _tenant, _store, _lane, watermark, chain_hash = row
+    # Asked after the lock is held: an answer from before could be older than what the lock waited for.
+    facts = db.one(
         """
-        INSERT INTO streams (stream, tenant, store, lane, watermark, hash, forked)
-        VALUES (?, ?, ?, ?, 0, ?, (SELECT count(*) > 0 FROM streams WHERE parent = ?))
+        SELECT EXISTS (SELECT 1 FROM streams WHERE parent = ? AND tenant = ? AND store = ?),
+            EXISTS (SELECT 1 FROM parked WHERE stream = ?)
         """,
-        (stream, place.tenant, place.store, place.lane, cursor.hash, stream),
+        (stream, place.tenant, place.store, key),
     )
-    return cursor
+    forked, waiting = facts or (False, False)
+    return Held(key, Cursor(stream, place.lane, watermark, chain_hash), bool(forked), bool(waiting))
 
 
-def hash_at(db: Db, cursor: Cursor, seq: int) -> bytes | None:
+def hash_at(db: Db, held: Held, seq: int) -> bytes | None:
     """The chain's hash at `seq`; None beyond the watermark and inside a gap."""
     if seq == 0:
-        return root_hash(cursor.stream)
-    return hashes(db, cursor.stream, seq, seq).get(seq)
+        return root_hash(held.cursor.stream)
+    return hashes(db, held.key, seq, seq).get(seq)
 
 
-def hashes(db: Db, stream: str, first: int, last: int) -> dict[int, bytes]:
-    """The stored hashes of `first` to `last`, by sequence."""
-    span = (stream, first, last)
+def hashes(db: Db, key: int, first: int, last: int) -> dict[int, bytes]:
+    """The stored hashes of `first` to `last` of stream number `key`, by sequence."""
+    span = (key, first, last)
     found = db.rows("SELECT seq, hash FROM events WHERE stream = ? AND seq BETWEEN ? AND ?", span)
     found += db.rows("SELECT last, last_hash FROM gaps WHERE stream = ? AND last BETWEEN ? AND ?", span)
     return dict(found)
 
 
-def adopt(db: Db, stream: str, parent: Parent, now_ms: int) -> int:
+def adopt(db: Db, held: Held, parent: Parent, now_ms: int) -> int:
     """Note the parent of a forked stream, once, and what the cloud has lost of it; how many events were lost."""
+    stream = held.cursor.stream
     changed = db.execute(
-        "UPDATE streams SET parent = ?, parent_common = ?, parent_hash = ? WHERE stream = ? AND parent IS NULL",
-        (parent.stream, parent.common, bytes.fromhex(parent.hash), stream),
+        "UPDATE streams SET parent = ?, parent_common = ?, parent_hash = ? WHERE born = ? AND parent IS NULL",
+        (parent.stream, parent.common, bytes.fromhex(parent.hash), held.key),
     )
     if not changed or parent.stream == stream:
         return 0
     row = db.one("SELECT watermark FROM streams WHERE stream = ?", (parent.stream,))
     watermark = row[0] if row else 0
-    db.execute("UPDATE streams SET forked = 1 WHERE stream = ?", (parent.stream,))
     if parent.common <= watermark:
         return 0
     db.execute(
@@ -93,61 +115,71 @@ def adopt(db: Db, stream: str, parent: Parent, now_ms: int) -> int:
     return int(parent.common - watermark)
 
 
-def write(db: Db, cursor: Cursor, place: Place, accepted: Accept, *, now_ms: int, counts: Counter[str]) -> Cursor:
-    """Store what was accepted and advance the watermark; the stream's new cursor. Adds to `counts`."""
+def write(db: Db, held: Held, place: Place, accepted: Accept, *, now_ms: int, counts: Counter[str]) -> Held:
+    """Store what was accepted and advance the watermark; the stream after it. Adds to `counts`."""
+    key, cursor = held.key, held.cursor
     if accepted.gap is not None:
         gap = accepted.gap
         db.execute(
             "INSERT INTO gaps (stream, first, last, reason, declared, last_hash, received_ms) VALUES (?,?,?,?,?,?,?)",
-            (cursor.stream, gap.first, gap.last, gap.reason, gap.declared, gap.last_hash, now_ms),
+            (key, gap.first, gap.last, gap.reason, gap.declared, gap.last_hash, now_ms),
         )
-    judged = [
-        judge(link.raw, stream=cursor.stream, seq=link.seq, tenant=place.tenant, store=place.store)
-        for link in accepted.events
-    ]
-    pairs = list(zip(accepted.events, judged, strict=True))
-    repeated = _repeated(db, cursor.stream, pairs)
-    db.executemany(
-        """
-        INSERT INTO events
-            (stream, seq, tenant, store, lane, type, source, time, boot, received_ms, raw, hash, dead, counted)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        (
-            (
-                cursor.stream, link.seq, place.tenant, place.store, place.lane, event.type, event.source, event.time,
-                event.boot, now_ms, event.raw, link.hash, event.dead, int(link.seq not in repeated),
-            )
-            for link, event in pairs
-        ),
-    )  # fmt: skip
-    db.execute(
-        "UPDATE streams SET watermark = ?, hash = ? WHERE stream = ?",
-        (accepted.watermark, accepted.hash, cursor.stream),
-    )
-    counts["events_stored"] += len(pairs)
-    counts["events_dead"] += sum(event.dead is not None for event in judged)
-    counts["events_withheld"] += sum(not event.raw for event in judged)
-    counts["events_repeated_by_fork"] += len(repeated)
-    return Cursor(cursor.stream, cursor.lane, accepted.watermark, accepted.hash)
+    events = accepted.events
+    if events:
+        screened = screen(
+            [link.raw for link in events],
+            first_seq=events[0].seq,
+            stream=cursor.stream,
+            tenant=place.tenant,
+            store=place.store,
+        )
+        rows: list[EventRow] = [
+            (key, link.seq, now_ms, 1, None, None, link.hash, raw)
+            for link, raw in zip(events, screened.raws, strict=True)
+        ]
+        for index, reason in screened.dead.items():
+            rows[index] = (*rows[index][:4], screened.types[index], reason, *rows[index][6:])
+        repeated = _repeated(db, held, place, events, screened.origins) if screened.origins or held.forked else ()
+        for index in repeated:
+            rows[index] = (*rows[index][:3], 0, *rows[index][4:])
+        db.insert_events(rows)
+        counts["events_stored"] += len(rows)
+        counts["events_dead"] += len(screened.dead)
+        counts["events_withheld"] += screened.withheld
+        counts["events_repeated_by_fork"] += len(repeated)
+    db.execute("UPDATE streams SET watermark = ?, hash = ? WHERE born = ?", (accepted.watermark, accepted.hash, key))
+    return replace(held, cursor=Cursor(cursor.stream, cursor.lane, accepted.watermark, accepted.hash))
 
 
-def _repeated(db: Db, stream: str, pairs: Iterable[tuple[Link, Judged]]) -> set[int]:
-    """The sequences whose event stands in the database already, under its origin or re-appended before it."""
-    row = db.one("SELECT forked FROM streams WHERE stream = ?", (stream,))
-    forked = row is not None and row[0]
+def _repeated(
+    db: Db, held: Held, place: Place, events: Sequence[Link], origins: Mapping[int, Origin]
+) -> Collection[int]:
+    """The events (by index) that stand in the database already, under their origin or re-appended before them."""
+    keys: dict[str, int] = {}
+    for origin in sorted({origin.stream for origin in origins.values()} - {held.cursor.stream}):
+        # Held until the end: what another bridge writes there now is either seen here, or sees this.
+        row = db.one(
+            "SELECT born FROM streams WHERE stream = ? AND tenant = ? AND store = ?",
+            (origin, place.tenant, place.store),
+            lock=True,
+        )
+        if row is not None:
+            keys[origin] = row[0]
+    again = db.rows("SELECT seq, hash FROM origins WHERE stream = ? AND seq BETWEEN ? AND ?",
+        (held.cursor.stream, events[0].seq, events[-1].seq)) if held.forked else []
+    copied = set(again)
     repeated = set()
-    for link, event in pairs:
-        if event.origin is not None:
-            where = (event.origin.stream, event.origin.seq, _unhex(event.origin.hash))
-            held = db.one("SELECT 1 FROM events WHERE stream = ? AND seq = ? AND hash = ?", where)
-            fresh = db.execute("INSERT INTO origins (stream, seq, hash) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", where)
-            if held or not fresh:
-                repeated.add(link.seq)
-        elif forked and db.one(
-            "SELECT 1 FROM origins WHERE stream = ? AND seq = ? AND hash = ?", (stream, link.seq, link.hash)
-        ):
-            repeated.add(link.seq)
+    for index, link in enumerate(events):
+        origin_ = origins.get(index)
+        if origin_ is None:
+            if (link.seq, link.hash) in copied:
+                repeated.add(index)
+            continue
+        where = (origin_.stream, origin_.seq, _unhex(origin_.hash))
+        kept = origin_.stream in keys and hashes(db, keys[origin_.stream], origin_.seq, origin_.seq).get(origin_.seq)
+        fresh = db.execute("INSERT INTO origins (stream, seq, hash) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", where)
+        if kept == where[2] or not fresh:
+            repeated.add(index)
     return repeated
 
 
@@ -158,26 +190,26 @@ def _unhex(text: str) -> bytes:
         return b""
 
 
-def park(db: Db, stream: str, first: int, last: int, payload: bytes) -> bool:
+def park(db: Db, held: Held, first: int, last: int, payload: bytes) -> bool:
     """Keep a batch for later; False when too many wait already."""
-    held = db.one("SELECT count(*) FROM parked WHERE stream = ?", (stream,))
-    if held is not None and held[0] >= MAX_PARKED:
+    count = db.one("SELECT count(*) FROM parked WHERE stream = ?", (held.key,))
+    if count is not None and count[0] >= MAX_PARKED:
         return False
     db.execute(
         "INSERT INTO parked (stream, first, last, digest, payload) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (stream, first, last, hashlib.sha256(payload).digest(), payload),
+        (held.key, first, last, hashlib.sha256(payload).digest(), payload),
     )
     return True
 
 
-def unpark(db: Db, stream: str, watermark: int) -> bytes | None:
-    """Take out one parked batch that starts at `watermark + 1` or before; None when none does."""
+def unpark(db: Db, held: Held) -> bytes | None:
+    """Take out one parked batch that starts right after the watermark or before; None when none does."""
     row = db.one(
-        "SELECT rowid, payload FROM parked WHERE stream = ? AND first <= ? ORDER BY first, last, rowid LIMIT 1",
-        (stream, watermark + 1),
+        "SELECT number, payload FROM parked WHERE stream = ? AND first <= ? ORDER BY first, last, number LIMIT 1",
+        (held.key, held.cursor.watermark + 1),
     )
     if row is None:
         return None
-    db.execute("DELETE FROM parked WHERE rowid = ?", (row[0],))
+    db.execute("DELETE FROM parked WHERE number = ?", (row[0],))
     payload: bytes = row[1]
     return payload

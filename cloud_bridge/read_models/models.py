@@ -1,9 +1,10 @@
-"""The read models of all stores: they follow the stored events by row, in memory, and can be made anew any time."""
+"""The read models of all stores: they follow each stream's events, in memory, and can be made anew any time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import NamedTuple
 
 from cloud_bridge.counters import Counters
@@ -25,34 +26,65 @@ ROWS_A_STEP = 500
 
 
 class EventRow(NamedTuple):
-    """One row of `events`, as far as projections need it."""
+    """One row of `events`, as far as projections need it. `at_ms` never falls within a stream."""
 
-    row: int
-    tenant: str
-    store: str
-    lane: Lane
+    at_ms: int
+    stream: int
     seq: int
-    type: str
     received_ms: int
     raw: bytes
+    type: str | None
     dead: str | None
     counted: int
 
 
-def _rows(db: Db, after: int) -> list[EventRow]:
-    found = db.rows(
-        """
-        SELECT row, tenant, store, lane, seq, type, received_ms, raw, dead, counted
-        FROM events WHERE row > ? ORDER BY row LIMIT ?
-        """,
-        (after, ROWS_A_STEP),
-    )
-    return [EventRow(*row) for row in found]
+class Stream(NamedTuple):
+    """One stream and how far the cloud holds it."""
+
+    key: int
+    tenant: str
+    store: str
+    lane: Lane
+    watermark: int
 
 
-def _watermarks(db: Db) -> list[tuple[str, str, Lane, int]]:
-    """The watermark of the latest stream of each lane; of each lane the youngest comes last."""
-    return db.rows("SELECT tenant, store, lane, watermark FROM streams ORDER BY born")
+def _streams(db: Db) -> list[Stream]:
+    """Every stream; of each lane the youngest comes last."""
+    return [Stream(*row) for row in db.rows("SELECT born, tenant, store, lane, watermark FROM streams ORDER BY born")]
+
+
+def _rows(db: Db, wanted: list[tuple[Stream, int]]) -> tuple[list[EventRow], dict[int, int]]:
+    """The next events of one store's streams, each after its sequence, as they came in; and how far each is read.
+
+    Sequences rule within a stream, the time of receipt between streams.
+    """
+    found: list[EventRow] = []
+    read: dict[int, int] = {}
+    until_ms: int | None = None
+    for stream, after in wanted:
+        chunk = db.rows(
+            """
+            SELECT seq, received_ms, raw, type, dead, counted FROM events
+            WHERE stream = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
+            """,
+            (stream.key, after, stream.watermark, ROWS_A_STEP),
+        )
+        at_ms = 0
+        for seq, received_ms, raw, kind, dead, counted in chunk:
+            at_ms = max(at_ms, received_ms)
+            found.append(EventRow(at_ms, stream.key, seq, received_ms, raw, kind, dead, counted))
+        if len(chunk) == ROWS_A_STEP:
+            until_ms = at_ms if until_ms is None else min(until_ms, at_ms)
+        else:
+            read[stream.key] = stream.watermark
+    if until_ms is not None:  # what came later waits for the rest of a stream that has more
+        later = {row.stream for row in found if row.at_ms > until_ms}
+        found = [row for row in found if row.at_ms <= until_ms]
+        read = {key: seq for key, seq in read.items() if key not in later}
+    found.sort(key=lambda row: (row.at_ms, row.stream, row.seq))
+    for row in found:
+        read[row.stream] = max(row.seq, read.get(row.stream, 0))
+    return found, read
 
 
 class ReadModels(Views):
@@ -68,8 +100,9 @@ class ReadModels(Views):
         self._catching_up = asyncio.Lock()
         self._fleet: tuple[FleetRow, ...] = ()
         self._drawn: dict[tuple[str, str], tuple[object, FleetRow]] = {}
+        self._read: dict[int, int] = {}
         self.row = 0
-        """The last row that was applied."""
+        """How many events were applied: the number of the last one."""
 
     # ---------------------------------------------------------------- following
 
@@ -99,21 +132,35 @@ class ReadModels(Views):
         async with self._catching_up:
             self._stores.clear()
             self._drawn.clear()
+            self._read.clear()
             self.row = 0
             return await self._follow()
 
+    async def behind(self) -> int:
+        """How many sequences are stored and not applied yet."""
+        return sum(
+            max(0, stream.watermark - self._read.get(stream.key, 0)) for stream in await self._storage.read(_streams)
+        )
+
     async def _follow(self) -> int:
-        if self.row == 0:
-            for tenant, store, lane, watermark in await self._storage.read(_watermarks):
-                self._state(tenant, store).watermarks[lane] = watermark
         applied = 0
-        while rows := await self._storage.read(lambda db: _rows(db, self.row)):
-            for row in rows:
-                self._apply(row)
-                self.row = row.row
-            applied += len(rows)
-            await asyncio.sleep(0)  # a long way back must not keep the event loop
-        return applied
+        while True:
+            waiting: dict[tuple[str, str], list[tuple[Stream, int]]] = {}
+            for stream in await self._storage.read(_streams):
+                self._state(stream.tenant, stream.store).watermarks[stream.lane] = stream.watermark
+                if stream.watermark > (after := self._read.get(stream.key, 0)):
+                    waiting.setdefault((stream.tenant, stream.store), []).append((stream, after))
+            if not waiting:
+                return applied
+            for (tenant, store), wanted in waiting.items():
+                state = self._state(tenant, store)
+                rows, read = await self._storage.read(partial(_rows, wanted=wanted))
+                for row in rows:
+                    self.row += 1
+                    self._apply(state, row)
+                self._read.update(read)
+                applied += len(rows)
+                await asyncio.sleep(0)  # a long way back must not keep the event loop
 
     def _state(self, tenant: str, store: str) -> StoreState:
         key = (tenant, store)
@@ -121,12 +168,11 @@ class ReadModels(Views):
             self._stores[key] = StoreState(tenant, store)
         return self._stores[key]
 
-    def _apply(self, row: EventRow) -> None:
-        state = self._state(row.tenant, row.store)
+    def _apply(self, state: StoreState, row: EventRow) -> None:
         if row.dead is not None:
             state.dead_letters += 1
             zh, en, level = dead_letter(row.dead)
-            state.show(EventView(row.row, row.received_ms, row.type, zh, en, level))
+            state.show(EventView(self.row, row.received_ms, row.type or "", zh, en, level))
             return
         if not row.counted:
             return
@@ -139,7 +185,7 @@ class ReadModels(Views):
         time_ms = row.received_ms if envelope.clockquality == "unknown" else parse_ms(envelope.time)
         time_ms = row.received_ms if time_ms is None else time_ms
         if data is None:
-            zh, en, level = unknown(row.type)
+            zh, en, level = unknown(envelope.name)
         else:
             try:
                 state.apply(data, time_ms)
@@ -147,7 +193,7 @@ class ReadModels(Views):
                 self._counters.add("projection_unreadable_document")
             zh, en, level = sentence(data, state.names)
         if state.listed(data):
-            state.show(EventView(row.row, time_ms, row.type, zh, en, level))
+            state.show(EventView(self.row, time_ms, envelope.name, zh, en, level))
 
     # ---------------------------------------------------------------- views
 

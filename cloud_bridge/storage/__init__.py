@@ -12,14 +12,16 @@ from cloud_bridge.storage.errors import (
     StorageError,
     StorageFullError,
     StorageRefusedError,
+    StorageShortError,
 )
-from cloud_bridge.storage.port import Connection, Db, Row, Storage, Work
+from cloud_bridge.storage.port import Connection, Db, EventRow, Row, Storage, Work
 from cloud_bridge.storage.readers import read_events, read_gaps
 from cloud_bridge.storage.sqlite_storage import SqliteStorage
 
 __all__ = [
     "Connection",
     "Db",
+    "EventRow",
     "Row",
     "SqliteStorage",
     "Storage",
@@ -29,6 +31,7 @@ __all__ = [
     "StorageError",
     "StorageFullError",
     "StorageRefusedError",
+    "StorageShortError",
     "Work",
     "open_reader",
     "open_storage",

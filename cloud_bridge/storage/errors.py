@@ -15,6 +15,10 @@ class StorageFullError(StorageError):
     """No room is left: a person must free some."""
 
 
+class StorageShortError(StorageFullError):
+    """Too little room for what must be done first; nothing was begun. The message says how much is needed."""
+
+
 class StorageBusyError(StorageError):
     """Somebody else holds what was needed for too long. It may work in a moment."""
 

@@ -13,6 +13,9 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Params = Sequence[object]
+EventRow = tuple[int, int, int, int, str | None, str | None, bytes, bytes]
+"""stream (its number), seq, received_ms, counted (0 for a fork's copy), type and reason of a dead letter, hash, raw."""
+EVENT_COLUMNS = "stream, seq, received_ms, counted, type, dead, hash, raw"
 
 
 class Db(Protocol):
@@ -20,6 +23,9 @@ class Db(Protocol):
 
     def execute(self, sql: str, params: Params = ()) -> int:
         """Run one statement; how many rows it changed."""
+
+    def insert_events(self, events: Sequence[EventRow]) -> None:
+        """Put events of one stream into their table, as fast as this database can."""
 
     def executemany(self, sql: str, rows: Iterable[Params]) -> None:
         """Run one statement for each of `rows`."""

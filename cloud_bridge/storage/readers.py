@@ -40,7 +40,7 @@ def _select(address: Path | str, query: str, arguments: tuple[str | None, ...]) 
 def read_events(address: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredEvent]:
     """Every event of a store, stream by stream in order of birth, by sequence. Raises StorageError."""
     query = """
-        SELECT e.stream, e.seq, e.raw, e.hash, e.dead FROM streams s JOIN events e ON e.stream = s.stream
+        SELECT s.stream, e.seq, e.raw, e.hash, e.dead FROM streams s JOIN events e ON e.stream = s.born
         WHERE s.tenant = ? AND s.store = ? AND s.lane = coalesce(?, s.lane) ORDER BY s.born, e.seq
     """
     return (StoredEvent(*row) for row in _select(address, query, (tenant, store, lane)))
@@ -49,7 +49,7 @@ def read_events(address: Path | str, tenant: str, store: str, lane: Lane | None 
 def read_gaps(address: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredGap]:
     """Every declared gap of a store, stream by stream, by sequence. Raises StorageError."""
     query = """
-        SELECT g.stream, g.first, g.last, g.reason, g.declared FROM streams s JOIN gaps g ON g.stream = s.stream
+        SELECT s.stream, g.first, g.last, g.reason, g.declared FROM streams s JOIN gaps g ON g.stream = s.born
         WHERE s.tenant = ? AND s.store = ? AND s.lane = coalesce(?, s.lane) ORDER BY s.born, g.first
     """
     return (StoredGap(*row) for row in _select(address, query, (tenant, store, lane)))

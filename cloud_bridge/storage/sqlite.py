@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from cloud_bridge.storage.errors import (
     StorageError,
     StorageFullError,
     StorageRefusedError,
+    StorageShortError,
 )
-from cloud_bridge.storage.port import Params, Row
-from cloud_bridge.storage.schema import migrations
+from cloud_bridge.storage.port import EVENT_COLUMNS, EventRow, Params, Row
+from cloud_bridge.storage.schema import WIDE, migrations
 
 BUSY_MS = 5000
+ROOM_TO_REWRITE = 2  # times the size of the file: the log holds every new page until the commit
+_INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
 Connect = Callable[[str], sqlite3.Connection]
 _KINDS: dict[int, type[StorageError]] = {
     sqlite3.SQLITE_FULL: StorageFullError,
@@ -62,6 +66,10 @@ class SqliteDb:
             self.connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise storage_error(error) from error
+
+    def insert_events(self, events: Sequence[EventRow]) -> None:
+        """Put events into their table."""
+        self.executemany(_INSERT_EVENT, events)
 
     def one(self, sql: str, params: Params = (), *, lock: bool = False) -> Row | None:
         """The first row, or None. One writer is all there is, so `lock` asks for nothing more."""
@@ -108,6 +116,29 @@ class SqliteDb:
         self.connection.close()
 
 
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the tables up to date, each change in a transaction. Raises StorageRefusedError, StorageShortError."""
+    known = {migration.name for migration in migrations.pending(Database(memory=True))}
+    database = Database(connection, execute_plugins=False)
+    done = {migration.name for migration in migrations.applied(database)}
+    if not done <= known:
+        raise StorageRefusedError(f"{path} was written by a newer release: install that one, or name another file")
+    if done == known:
+        return
+    if done == WIDE:
+        (size,) = connection.execute(
+            "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        ).fetchone()
+        needed, free = ROOM_TO_REWRITE * size, shutil.disk_usage(path.absolute().parent).free
+        if free < needed:
+            raise StorageShortError(
+                f"{path} must be rewritten for this release, which takes {needed >> 20} MB of free room, "
+                f"and there are {free >> 20} MB: free some and start again"
+            )
+    migrations.apply(database)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def open_sqlite_writer(path: Path | str, *, connect: Connect = connect) -> SqliteDb:
     """The one connection that writes, its tables made or brought up to date. Raises StorageError."""
     uri = "file::memory:" if str(path) == ":memory:" else Path(path).absolute().as_uri()
@@ -118,7 +149,7 @@ def open_sqlite_writer(path: Path | str, *, connect: Connect = connect) -> Sqlit
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            migrations.apply(Database(connection, execute_plugins=False))
+            migrate(connection, Path(path))
             undo.pop_all()
     except sqlite3.Error as error:
         raise storage_error(error) from error

@@ -572,7 +572,7 @@ async def test_a_description_that_cannot_be_read_leaves_the_older_one(world: Wor
 
 async def test_an_event_this_version_cannot_read_is_counted_and_passed(world: World) -> None:
     await world.tell(e.PaymentCaptured(session="a", key="a", amount_fen=5))
-    await world.storage.write(lambda c: c.execute("UPDATE events SET raw = ? WHERE row = 2", (b"{}",)))
+    await world.storage.write(lambda c: c.execute("UPDATE events SET raw = ? WHERE stream = 1 AND seq = 2", (b"{}",)))
     await world.models.rebuild()
     assert world.models.counters()["projection_unreadable_event"] == 1
     assert (world.units()["cola"], world.row.revenue_today_fen) == (0, 5)  # the rest is there

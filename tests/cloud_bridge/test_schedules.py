@@ -237,7 +237,9 @@ def test_a_planted_fault_of_the_machine_is_caught(old: str, new: str, monkeypatc
 
 def test_believing_a_batch_because_it_waited_is_caught() -> None:
     blind = mutated(machine, "if differs(start - 1, previous):", "if False:")
-    mutant = mutated(service, "again = _decide(db, cursor, waited, window)", "again = _blind(cursor, waited, window)")
+    mutant = mutated(
+        service, "again = _decide(db, held, waited, window)", "again = _blind(held.cursor, waited, window)"
+    )
 
     def believe(cursor, waited, window):
         decision = blind.decide(cursor, waited, {}, window=window)

@@ -21,7 +21,7 @@ from cloud_bridge.storage import (
     read_events,
     read_gaps,
 )
-from cloud_bridge.storage.sqlite import SqliteDb, open_sqlite_writer
+from cloud_bridge.storage.sqlite import SqliteDb
 from cloud_bridge.storage.sqlite_storage import Job, commit_group
 from tests.cloud_bridge.wire import LEDGER, STREAM
 
@@ -150,22 +150,19 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_reading_one_store_in_order(tmp_path: Path) -> None:
-    connection = open_sqlite_writer(tmp_path / "x.db")
+    db = open_writer(tmp_path / "x.db")
     for stream, store, lane in (
         (STREAM, LEDGER.store, "ledger"),
         ("t", LEDGER.store, "telemetry"),
         ("o", "other", "ledger"),
     ):
-        connection.execute(
-            "INSERT INTO streams (stream, tenant, store, lane, watermark, hash) VALUES (?, 'demo', ?, ?, 2, x'00')",
-            (stream, store, lane),
+        db.execute(
+            "INSERT INTO streams (stream, tenant, store, lane, watermark, hash) VALUES (?, 'demo', ?, ?, 2, ?)",
+            (stream, store, lane, b""),
         )
-        for seq in (2, 1):
-            connection.execute(
-                "INSERT INTO events (stream, seq, tenant, store, lane, type, source, time, boot, received_ms, raw, hash) VALUES (?, ?, 'demo', ?, ?, '', '', '', '', 0, x'01', x'02')",
-                (stream, seq, store, lane),
-            )
-        connection.execute("INSERT INTO gaps VALUES (?, 5, 6, 'full', 2, x'00', 0)", (stream,))
+        ((key,),) = db.rows("SELECT max(born) FROM streams")
+        db.insert_events([(key, seq, 0, 1, None, None, b"\x02", b"\x01") for seq in (2, 1)])
+        db.execute("INSERT INTO gaps VALUES (?, 5, 6, 'full', 2, ?, 0)", (key, b""))
     path = tmp_path / "x.db"
     assert [(e.stream, e.seq) for e in read_events(path, "demo", LEDGER.store)] == [
         (STREAM, 1),

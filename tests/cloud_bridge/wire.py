@@ -89,7 +89,10 @@ def database() -> Connection:
 
 
 def rows(db: Db, stream: str = STREAM) -> list[tuple[int, bytes, bytes, str | None]]:
-    return db.rows("SELECT seq, raw, hash, dead FROM events WHERE stream = ? ORDER BY seq", (stream,))
+    return db.rows(
+        "SELECT seq, raw, hash, dead FROM events WHERE stream = (SELECT born FROM streams WHERE stream = ?) ORDER BY seq",
+        (stream,),
+    )
 
 
 def mutated(module: Any, old: str, new: str) -> Any:

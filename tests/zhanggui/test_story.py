@@ -165,7 +165,10 @@ def test_a_changed_truth_is_not_equal_and_is_named(
 def test_an_event_that_the_cloud_lost_is_named(copy: DemoStore) -> None:
     settled = [e for e in read_events(copy.cloud_db, TENANT, STORE, "ledger") if b"settlement.resolved" in e.raw][-1]
     with sqlite3.connect(copy.cloud_db) as cloud:
-        cloud.execute("DELETE FROM events WHERE stream = ? AND seq = ?", (settled.stream, settled.seq))
+        cloud.execute(
+            "DELETE FROM events WHERE seq = ? AND stream = (SELECT born FROM streams WHERE stream = ?)",
+            (settled.seq, settled.stream),
+        )
     cloud.close()
     result = judged(copy)
     assert not result["equal"]
