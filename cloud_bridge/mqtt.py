@@ -23,6 +23,7 @@ from mqtt_link import AiomqttPort, BrokerUrl, Incoming, MqttConnection, MqttPort
 log = logging.getLogger("zhanggui.cloud_bridge")
 WORKERS = 8
 MESSAGES_A_WORKER = 128
+RECONNECT_CAP_S = 5.0  # bridges are few: their storm is none, and stores wait for them
 
 
 class MqttShell:
@@ -45,7 +46,7 @@ class MqttShell:
         self._port = port or AiomqttPort(self._url)
         self._router = router
         self._clock = clock
-        self._backoff = Backoff(rng)
+        self._backoff = Backoff(rng, cap_s=RECONNECT_CAP_S)
         self._client_id = f"bridge-{rng.getrandbits(64):016x}"
         self._counters = counters
         self._told_down = False

