@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from contracts.event_base import Count, EventData, Lane, Short, Text, event
 
-Result = Annotated[dict[Short, Short | int], Meta(max_length=64)]  # codes and figures, no sentences
+Result = Annotated[dict[Short, Text | int], Meta(max_length=64)]  # codes and figures, no sentences
 
 
 @event("telemetry.dropped")

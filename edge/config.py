@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -29,7 +29,13 @@ _HOLD_SECRETS = frozenset({"cloud", "staff"})  # sections whose values are never
 
 
 class ConfigError(Exception):
-    """A store description that cannot run; the message holds file, key and fix, a line each problem."""
+    """A store description that cannot run; the message holds file, key and fix, a line each problem.
+
+    `keys` are the keys alone, without any value: they may leave the store."""
+
+    def __init__(self, message: str, keys: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.keys = tuple(keys)
 
 
 class Section(BaseModel):
@@ -384,10 +390,10 @@ def load_store(path: Path) -> StoreConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {_key(e['loc'])}: {_fix(e)}" for e in error.errors())) from error
-    found = [f"{path}: {key}: {what}" for key, what in problems(config)]
-    if found:
-        raise ConfigError("\n".join(found))
+        wrong = [(_key(e["loc"]), _fix(e)) for e in error.errors()]
+        raise refusal(path, wrong) from error
+    if found := list(problems(config)):
+        raise refusal(path, found)
     base = path.resolve().parent
     return config.model_copy(
         update={
@@ -396,6 +402,11 @@ def load_store(path: Path) -> StoreConfig:
             "policy": base / config.policy if config.policy else None,
         }
     )
+
+
+def refusal(path: Path, wrong: Sequence[tuple[str, str]]) -> ConfigError:
+    """One error that holds all of (key, what is wrong)."""
+    return ConfigError("\n".join(f"{path}: {key}: {what}" for key, what in wrong), [key for key, _ in wrong])
 
 
 def _key(location: tuple[int | str, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Literal
 
 from contracts.backoff import Backoff
 from contracts.clock import Clock
+from contracts.tasks import end
 from device_drivers.errors import DeviceError
 
 log = logging.getLogger("zhanggui.edge")
@@ -35,6 +37,19 @@ class Supervisor:
         self._clock = clock
         self._rng = rng
         self.tasks: dict[str, TaskHealth] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._pauses: dict[str, asyncio.Event] = {}
+
+    async def restart(self, name: str) -> bool:
+        """End the task and start it again at once, without a pause; False if there is none of that name. Returns when
+        the old one has ended."""
+        pause = self._pauses.get(name)
+        if pause is None:
+            return False
+        pause.set()
+        if running := self._running.get(name):
+            await end([running])
+        return True
 
     async def keep(
         self,
@@ -51,13 +66,15 @@ class Supervisor:
         health = self.tasks.setdefault(name, TaskHealth(name))
         backoff = Backoff(rng=self._rng, base_s=0.25, cap_s=cap_s, stable_s=60.0)
         loop = asyncio.get_running_loop()
+        pause = self._pauses[name] = asyncio.Event()
         down = False
         while True:
+            pause.clear()
             health.state, health.since_s = "running", self._clock.now_s()
             backoff.up(loop.time())
             try:
-                await start()
-                error: str = "ended"
+                await self._once(name, start)
+                error: str = "asked to restart" if pause.is_set() else "ended"
             except fatal:
                 raise
             except DeviceError as failure:
@@ -73,4 +90,21 @@ class Supervisor:
             health.state, health.since_s = "waiting", self._clock.now_s()
             health.last_error = error[:256]
             health.restarts += 1
-            await asyncio.sleep(backoff.down(loop.time()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff.down(loop.time())):
+                    await pause.wait()
+
+    async def _once(self, name: str, start: Callable[[], Awaitable[None]]) -> None:
+        """One run in a task of its own, so that it can be ended without its keeper. Raises what it raised."""
+
+        async def run() -> None:
+            await start()
+
+        task = self._running[name] = asyncio.create_task(run(), name=f"{name}:run")
+        try:
+            await asyncio.wait({task})
+        finally:
+            await end([task])
+            self._running.pop(name, None)
+        if not task.cancelled():
+            task.result()

@@ -26,11 +26,13 @@ class DeviceHealth:
     since_s: float = 0.0
     last_error: str = ""
     failures: int = 0
+    answers: int = 0  # in all
     _last_ok_s: float | None = None
     _first_failure_s: float | None = None
 
     def ok(self) -> None:
         """It answered."""
+        self.answers += 1
         self._last_ok_s, self._first_failure_s, self.failures = self.clock.now_s(), None, 0
         self._become("online")
 

@@ -3,6 +3,7 @@
 `core/` is the pure machine; the shells beside it give it doors, scales, people, money, time and a ledger.
 """
 
+from edge.sessions.ledgered import revoke_state
 from edge.sessions.payment import PendedBasket
 from edge.sessions.pins import hash_pin
 from edge.sessions.policy import Policy, load_policy
@@ -19,4 +20,5 @@ __all__ = [
     "StaffDesk",
     "hash_pin",
     "load_policy",
+    "revoke_state",
 ]

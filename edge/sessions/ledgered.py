@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from edge.sessions.core.inputs import CabinetSpec, Slot
-from edge.sessions.core.records import Quota, Session, Stored
+from edge.sessions.core.records import Flag, Quota, Session, Stored
 
 
 def belongs_to(spec: CabinetSpec) -> Callable[[str, str, Stored], bool]:
@@ -23,6 +23,11 @@ def belongs_to(spec: CabinetSpec) -> Callable[[str, str, Stored], bool]:
         return key in (spec.compartments if kind in ("incident", "count_due") else shelves)
 
     return mine
+
+
+def revoke_state(cabinet: str, target: str) -> dict[tuple[str, str], bytes]:
+    """The durable half of a revoke, for whoever must write it in one transaction with something else."""
+    return {("revoke", f"{cabinet}|{target}"): msgspec.json.encode(Flag())}
 
 
 def day_units(state: Callable[[str], Mapping[str, bytes]], slot: Slot | None, local: datetime | None) -> int | None:

@@ -18,7 +18,7 @@ from random import Random
 from typing import Literal
 
 from contracts.clock import Clock
-from contracts.event_types import AgeCheckFailed, GateDecision, Line
+from contracts.event_types import Line
 from device_drivers.capabilities import AdultReading, Lock, Scale
 from device_drivers.errors import DeviceError
 from edge.config import CabinetConfig, StoreConfig
@@ -61,7 +61,7 @@ from edge.sessions.core.records import Mode
 from edge.sessions.eyes import Pace
 from edge.sessions.ledgered import belongs_to, day_units
 from edge.sessions.policy import Policy
-from edge.sessions.screen import Screen
+from edge.sessions.screen import Screen, failed_rules
 from edge.sessions.senses import Senses
 from edge.sessions.snapshot import CabinetSnapshot
 from edge.sessions.spec import cabinet_spec
@@ -69,6 +69,7 @@ from edge.sessions.staff_desk import StaffDesk
 
 MAX_WAITING = 32  # asks of people that may wait for one cabinet
 MAX_REF = 64
+MAX_TARGET = 80  # `session:` and an id
 MAX_ROWS = 8  # rows that one look may run through
 log = logging.getLogger("zhanggui.sessions")
 
@@ -416,12 +417,22 @@ class CabinetRunner:
 
     async def revoke(self, target: str) -> RequestResult:
         """`store`, `cabinet:<id>` or `session:<id>`: closes at once in memory, durable as soon as it can be."""
-        if len(target) > 64:
+        if len(target) > MAX_TARGET:
             return RequestResult(ok=False, reason="bad_target")
-        self._shut.add(target)
-        self._memory = self._machine.shut(self._memory, target)
+        self.shut(target)
         result = await self._ask(Revoke(target))
         return replace(result, ok=True)  # closed it is, durable or not yet
+
+    def shut(self, target: str) -> None:
+        """A revoke in memory alone, at once; it becomes durable with the next step that the ledger takes."""
+        self._shut.add(target)
+        self._memory = self._machine.shut(self._memory, target)
+        self._wake.set()
+
+    @property
+    def live(self) -> str:
+        """The session in the slot, or empty."""
+        return self._memory.slot.session if self._memory.slot else ""
 
     async def lift(self, target: str, staff_id: str, pin: str) -> RequestResult:
         """A manager on duty lifts a revoke; nothing else can."""
@@ -456,7 +467,7 @@ class CabinetRunner:
         step = await ask.done
         if step is None:
             return RequestResult(ok=False, session=session, reason="ledger_full" if self._ready else "starting")
-        self._screen.failed = _failed_rules(step) or self._screen.failed
+        self._screen.failed = failed_rules(step) or self._screen.failed
         return RequestResult(ok=not step.answer, session=session, reason=step.answer)
 
     # -------------------------------------------------------------- what is known
@@ -485,11 +496,3 @@ class CabinetRunner:
     def snapshot(self) -> CabinetSnapshot:
         """What the pages may know now."""
         return self._screen.snapshot(self._memory, self._facts(), self._clock.now_s(), self.counters)
-
-
-def _failed_rules(step: Step) -> tuple[str, ...]:
-    """The rules that the step's own decision named; a document that proves no adult is T03."""
-    said = [r.data for r in step.transaction.records]
-    if any(isinstance(data, AgeCheckFailed) for data in said):
-        return ("T03",)
-    return next((data.failed for data in said if isinstance(data, GateDecision)), ())

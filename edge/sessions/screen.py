@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from contracts.event_types import Line
+from contracts.event_types import AgeCheckFailed, GateDecision, Line
 from edge.sessions import snapshot
 from edge.sessions.core.asking import House
+from edge.sessions.core.draft import Step
 from edge.sessions.core.inputs import Ended, Facts, Memory
 from edge.sessions.core.records import Session
 from edge.sessions.snapshot import AlarmSnapshot, CabinetSnapshot, SessionSnapshot
@@ -76,3 +77,11 @@ class Screen:
             if not kept and now_s - since_s > NOTICE_S:
                 del self._alarms[(code, subject)]
         return tuple(AlarmSnapshot(code, subject, s) for (code, subject), s in sorted(self._alarms.items()))
+
+
+def failed_rules(step: Step) -> tuple[str, ...]:
+    """The rules that the step's own decision named; a document that proves no adult is T03."""
+    said = [r.data for r in step.transaction.records]
+    if any(isinstance(data, AgeCheckFailed) for data in said):
+        return ("T03",)
+    return next((data.failed for data in said if isinstance(data, GateDecision)), ())

@@ -41,10 +41,7 @@ class StaffDesk:
     """Presence lives in memory and dies with the boot; what closes acts at once, what opens is durable first."""
 
     def __init__(self, *, staff: Sequence[StaffConfig], policy: Policy, ledger: LedgerPort, clock: Clock) -> None:
-        for person in staff:
-            if not well_formed(person.pin_hash):
-                raise ConfigError(f"staff.{person.id}.pin_hash: not a hash; make one with: zhanggui edge hash-pin")
-        self._people = {p.id: p for p in staff}
+        self._people = _by_id(staff)
         self._policy, self._ledger, self._clock = policy, ledger, clock
         self._roster = Roster()
         self._waiting: deque[EventData] = deque(maxlen=MAX_WAITING)
@@ -57,6 +54,17 @@ class StaffDesk:
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever somebody comes or goes."""
         self._listeners.append(changed)
+
+    async def replace(self, staff: Sequence[StaffConfig]) -> None:
+        """Another list of people, as `store.toml` has it now; whoever is not on it any more, or has another PIN, goes
+        off duty. Raises ConfigError."""
+        people = _by_id(staff)
+        gone = [p.id for p in self._people.values() if p.id not in people or people[p.id].pin_hash != p.pin_hash]
+        self._people = people
+        for staff_id in gone:
+            if duty := self._roster.on.get(staff_id):
+                await self.sign_out(staff_id, duty.terminal)
+        self._tell()
 
     # -------------------------------------------------------------- who is here
 
@@ -201,3 +209,10 @@ class StaffDesk:
                     return
                 if self._waiting and self._waiting[0] is event:  # a full queue may have dropped it meanwhile
                     self._waiting.popleft()
+
+
+def _by_id(staff: Sequence[StaffConfig]) -> dict[str, StaffConfig]:
+    for person in staff:
+        if not well_formed(person.pin_hash):
+            raise ConfigError(f"staff.{person.id}.pin_hash: not a hash; make one with: zhanggui edge hash-pin")
+    return {p.id: p for p in staff}
