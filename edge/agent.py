@@ -20,6 +20,7 @@ from contracts.event_types import LANES, ConfigChanged, PeopleCountInterval, Peo
 from contracts.ids import new_uuid
 from contracts.tasks import end
 from device_drivers.errors import DeviceError
+from edge.commands import CommandRunner, Reloader, doings_of, handlers
 from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, missing_ports
 from edge.day_keys import DayKeys
 from edge.desk.server import DeskServer, DeskUnavailableError
@@ -46,7 +47,7 @@ DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the 
 CARD_EVERY_S = 0.5
 ALIVE_EVERY_S = 1.0
 WORK_DONE = frozenset(  # counted too, but nothing was lost by it
-    {"opened", "connected", "starts", "requests", "replies"}
+    {"opened", "connected", "starts", "requests", "replies", "received", "completed_done"}
     | {f"{lane}_{what}" for lane in LANES for what in ("hellos", "batches", "events")}
 )
 DESCRIBE_EVERY_S = 30.0
@@ -74,7 +75,8 @@ async def run_agent(store_toml: Path, *, clock: Clock, rng: Random | None = None
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with opened(config, clock=clock, rng=rng or Random(SystemRandom().getrandbits(64))) as agent:
+        rng = rng or Random(SystemRandom().getrandbits(64))
+        async with opened(config, clock=clock, rng=rng, store_toml=store_toml) as agent:
             await agent.run(stop)
     except (ConfigError, LedgerOpenError, DeskUnavailableError, OSError) as error:
         raise AgentError(str(error)) from error
@@ -102,8 +104,11 @@ def _bad_pins(config: StoreConfig) -> Iterator[tuple[str, str]]:
 
 
 @contextlib.asynccontextmanager
-async def opened(config: StoreConfig, *, clock: Clock, rng: Random) -> AsyncIterator[Agent]:
-    """The agent over its opened ledger, closed at the end. Raises ConfigError, LedgerOpenError."""
+async def opened(
+    config: StoreConfig, *, clock: Clock, rng: Random, store_toml: Path | None = None
+) -> AsyncIterator[Agent]:
+    """The agent over its opened ledger, closed at the end; `store_toml` is the file that `config.reload` reads again.
+    Raises ConfigError, LedgerOpenError."""
     boot = new_uuid()
     machine = machine_instance(config.data_dir / "machine")
     ledger = await Ledger.open(
@@ -115,7 +120,7 @@ async def opened(config: StoreConfig, *, clock: Clock, rng: Random) -> AsyncIter
         machine=machine,
     )
     try:
-        yield Agent(config, ledger=ledger, clock=clock, rng=rng, boot=boot, machine=machine)
+        yield Agent(config, ledger=ledger, clock=clock, rng=rng, boot=boot, machine=machine, store_toml=store_toml)
     finally:
         await ledger.close()
 
@@ -124,7 +129,15 @@ class Agent:
     """Everything of one store in one process. Build it over an open ledger, then `run` it once."""
 
     def __init__(
-        self, config: StoreConfig, *, ledger: Ledger, clock: Clock, rng: Random, boot: str, machine: str
+        self,
+        config: StoreConfig,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        rng: Random,
+        boot: str,
+        machine: str,
+        store_toml: Path | None = None,
     ) -> None:
         self.config = config
         self.ledger = ledger
@@ -153,6 +166,7 @@ class Agent:
             instance=machine,
             boot=boot,
             agent_version=AGENT_VERSION,
+            on_command=lambda command: self.commands.offer(command),  # noqa: PLW0108 - made further down
         )
         self.time = Timekeeping(ledger=ledger, clock=clock, quality=lambda: ledger.clock_quality)
         self.staff = StaffDesk(staff=config.staff, policy=policy, ledger=ledger, clock=clock)
@@ -203,6 +217,18 @@ class Agent:
             greet=self._greet,
             arm=self.staff_cards.arm,
         )
+        doings = doings_of(
+            config,
+            ledger=ledger,
+            runners=self.runners,
+            devices=self.devices,
+            restart=self.supervisor.restart,
+            reload=Reloader(store_toml, config, check=_bad_pins, take_over=self._take_over).reload,
+            flush=self.telemetry.flush_now,
+        )
+        self.commands = CommandRunner(
+            ledger=ledger, standing=lambda: self.uplink.standing, clock=clock, handlers=handlers(doings)
+        )
         self.staff.listen(self._changed)
         self.desk = DeskServer(config.data_dir / "desk.sock", self.front, clock)
         self._group: asyncio.TaskGroup | None = None
@@ -243,6 +269,7 @@ class Agent:
                 keep(f"camera:{camera}", partial(self._watch, service))
             if not described:
                 keep("describe", self._describe_when_there_is_room)
+            keep("commands", self.commands.run, cap_s=2.0)
             keep("uplink", self.uplink.run)
             keep("staff", self.staff.run)
             keep("time", self.time.run)
@@ -265,6 +292,13 @@ class Agent:
                 log.warning("the ledger has no room (%s): no door opens until there is some", error)
                 return False
         return True
+
+    async def _take_over(self, config: StoreConfig) -> None:
+        """What of a new description is true from now on: names and people (see `edge.commands.reload`)."""
+        await self.staff.replace(config.staff)
+        self.config = self.front.config = config
+        await self._described()  # on a full disk the next start tells it
+        self._changed()
 
     async def _describe_when_there_is_room(self) -> None:
         """A full disk at start stops no agent: doors stay watched, and the description follows."""
@@ -447,6 +481,7 @@ class Agent:
         total.update(self.telemetry.counters)
         total.update({f"desk.{k}": n for k, n in self.desk.counters.items()})
         total.update({f"uplink.{k}": n for k, n in self.uplink.counters.items()})
+        total.update({f"command.{k}": n for k, n in self.commands.counters.items()})
         total.update({f"ledger.{k}": n for k, n in self.ledger.counters.items()})
         for cabinet, runner in self.runners.items():
             total.update({f"{cabinet}.{k}": n for k, n in runner.counters.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from contracts.event_types import EventData
 
@@ -46,6 +46,15 @@ class LedgerPort(Protocol):
     @property
     def writable(self) -> bool:
         """False after a failed append, until one has succeeded again."""
+
+
+class Standing(NamedTuple):
+    """How the store stands with the cloud. `link`: `silent` until the current hello is answered. `watermark` of the
+    ledger lane counts only while `ready`; `latest_ms`: the most that the cloud's clock can show now."""
+
+    link: Literal["off", "silent", "ready", "standby"]
+    watermark: int
+    latest_ms: float | None
 
 
 PaymentAnswer = Literal["held", "declined", "captured", "voided"]

@@ -56,6 +56,7 @@ class Telemetry:
         self._bus_errors: Counter[tuple[str, str, FaultKind]] = Counter()
         self._weights: dict[str, float] = {}
         self._doors: dict[str, bool] = {}
+        self._scales: Mapping[str, tuple[str, WatchedScale]] = {}
         self.counters: Counter[str] = Counter()
         self._flushing = asyncio.Lock()  # the drain at a stop flushes beside `run`: nothing may be told twice
 
@@ -92,6 +93,7 @@ class Telemetry:
         self, scales: Mapping[str, tuple[str, WatchedScale]], doors: Callable[[], Mapping[str, bool | None]]
     ) -> None:
         """Flush until cancelled. `scales` maps a shelf to its scale's id and the scale; `doors` tells who is open."""
+        self._scales = scales
         next_bus_s = next_health_s = next_weights_s = self._clock.now_s()
         while True:
             now_s = self._clock.now_s()
@@ -100,14 +102,23 @@ class Telemetry:
                 self._tell_bus_errors()
             if now_s >= next_weights_s:
                 next_weights_s = now_s + WEIGHTS_EVERY_S
-                self._tell_weights(scales)
+                self._tell_weights(WEIGHT_STEP_G)
             if now_s >= next_health_s:
                 next_health_s = now_s + HEALTH_EVERY_S
-                named = {name[:64]: n for name, n in self._counters().items() if n}
-                self.tell(AgentHealth(boot=self._boot, counters=named, rss_bytes=rss_bytes()))
+                self._tell_health()
             self._tell_doors(doors())
             await self.flush()
             await self._clock.sleep(FLUSH_EVERY_S)
+
+    async def flush_now(self) -> int | None:
+        """Tell now what is told every half minute, weights that have not moved too, and commit it; how much that was,
+        None if the ledger did not take it."""
+        self._tell_bus_errors()
+        self._tell_weights(0.0)
+        self._tell_health()
+        count = len(self._queue)
+        await self.flush()
+        return None if self._queue else count
 
     async def flush(self) -> None:
         """Commit what is queued; on a full disk it stays queued, up to the cap."""
@@ -146,11 +157,15 @@ class Telemetry:
                 self._doors[compartment] = is_open
                 self.tell(CabinetDoorReading(compartment=compartment, open=is_open), compartment)
 
-    def _tell_weights(self, scales: Mapping[str, tuple[str, WatchedScale]]) -> None:
-        for shelf, (device, scale) in scales.items():
+    def _tell_health(self) -> None:
+        named = {name[:64]: n for name, n in self._counters().items() if n}
+        self.tell(AgentHealth(boot=self._boot, counters=named, rss_bytes=rss_bytes()))
+
+    def _tell_weights(self, step_g: float) -> None:
+        for shelf, (device, scale) in self._scales.items():
             sample = scale.last
             if sample is None or not sample.stable:
                 continue
-            if abs(sample.gross_g - self._weights.get(shelf, -1e9)) >= WEIGHT_STEP_G:
+            if abs(sample.gross_g - self._weights.get(shelf, -1e9)) >= step_g:
                 self._weights[shelf] = sample.gross_g
                 self.tell(WeightReading(shelf=shelf, gross_g=round(sample.gross_g, 1), stable=True), device)

@@ -8,7 +8,9 @@ from edge.commands.effects import Doings, handlers
 from edge.commands.machine import CommandMachine, Facts
 from edge.commands.probes import DeviceProbe
 from edge.commands.records import Result
-from edge.commands.runner import CommandRunner, Standing
+from edge.commands.reload import Reloader
+from edge.commands.runner import CommandRunner
+from edge.commands.wiring import doings_of
 
 __all__ = [
     "CommandMachine",
@@ -16,7 +18,8 @@ __all__ = [
     "DeviceProbe",
     "Doings",
     "Facts",
+    "Reloader",
     "Result",
-    "Standing",
+    "doings_of",
     "handlers",
 ]

@@ -7,7 +7,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 import msgspec
 
@@ -15,21 +15,13 @@ from contracts.clock import Clock
 from contracts.event_types import Lane
 from contracts.messages import Command
 from edge.commands.handler import Handler, Handlers
-from edge.commands.machine import Action, Append, Close, CommandMachine, Effect, Facts, Link, Look, state_of
+from edge.commands.machine import Action, Append, Close, CommandMachine, Effect, Facts, Look, state_of
 from edge.commands.records import FLOOR_KEY, FLOOR_KIND, KIND, UNREADABLE, Result, Row, decode_row
-from edge.ports import LedgerFullError, LedgerPort, Record, Transaction
+from edge.ports import LedgerFullError, LedgerPort, Record, Standing, Transaction
 
 TICK_S = 0.1  # seconds of the clock, while a command is open
 EFFECT_MAX_S = 30.0  # real seconds: the loop's own time
 log = logging.getLogger("zhanggui.commands")
-
-
-class Standing(NamedTuple):
-    """What the uplink knows of the cloud now; `watermark` counts only while `link` is `ready`."""
-
-    link: Link
-    watermark: int
-    latest_ms: float | None
 
 
 class Mark(Protocol):

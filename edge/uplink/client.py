@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from contracts.backoff import Backoff
@@ -21,6 +21,7 @@ from contracts.messages import (
     Ack,
     BadMessageError,
     Batch,
+    Command,
     Hello,
     HelloAnswer,
     Message,
@@ -32,7 +33,7 @@ from contracts.messages import (
 )
 from contracts.topics import StoreTopics
 from edge.ledger import LaneView, Ledger
-from edge.ports import LedgerFullError, Record, Transaction
+from edge.ports import LedgerFullError, Record, Standing, Transaction
 from edge.uplink.clock_estimate import ClockEstimator, Estimate, differs
 from edge.uplink.lane_runner import Answered, LaneRunner
 from edge.uplink.line_watch import DEVICE, LineFault, LineWatch, decode_fault, encode_fault
@@ -72,8 +73,10 @@ class Uplink:
         reconnect_cap_s: float = 30.0,
         network_timeout_s: float = NETWORK_TIMEOUT_S,
         port: MqttPort | None = None,
+        on_command: Callable[[Command], None] | None = None,
     ) -> None:
-        """Raises BadUrlError or BadIdError. `port` stands in for the broker at `url`."""
+        """Raises BadUrlError or BadIdError. `port` stands in for the broker at `url`. `on_command` takes every copy of
+        a command that arrives; without it they are counted and dropped."""
         self._url = BrokerUrl.parse(url)
         self._port = port or AiomqttPort(self._url, timeout_s=network_timeout_s)
         self._topics = StoreTopics(tenant, store)
@@ -93,6 +96,7 @@ class Uplink:
         self._estimator = ClockEstimator()
         self._told_clock: Estimate | None = None
         self._watch = LineWatch(decode_fault(ledger.state("uplink").get("fault")))
+        self._on_command = on_command
         self._requests = Requests(publish=self._publish_request, counters=self._counters)
         self._lanes: dict[Lane, LaneRunner] = {
             name: LaneRunner(
@@ -143,6 +147,17 @@ class Uplink:
     def fault(self) -> LineFault | None:
         """What a person must mend before there can be a line; None while there is nothing of the kind."""
         return self._watch.fault
+
+    @property
+    def standing(self) -> Standing:
+        """What commands must know of the cloud and its clock."""
+        machine = self._lanes["ledger"].machine
+        state = machine.state
+        return Standing(
+            link=state if state in ("off", "ready", "standby") else "silent",
+            watermark=machine.watermark,
+            latest_ms=self._estimator.latest_ms(now_s=self._clock.now_s()),
+        )
 
     @property
     def clock_quality(self) -> ClockQuality:
@@ -240,8 +255,13 @@ class Uplink:
             self._lanes[name].offer(decode_message(payload, Ack))
         elif kind == "response":
             self._requests.answered(decode_message(payload, Response))
+        elif kind == "command" and self._on_command is not None:
+            command = decode_message(payload, Command)
+            if command.id != name:
+                raise BadMessageError(f"Command: {name} carries {command.id}")
+            self._on_command(command)
         elif kind in ("command", "twin"):
-            self._counters[f"{kind}_ignored"] += 1  # this version takes no orders from the cloud
+            self._counters[f"{kind}_ignored"] += 1
         else:
             self._counters["message_unexpected"] += 1
 
