@@ -82,7 +82,7 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(_request: Request, error: HTTPException) -> JSONResponse:
-        codes = {404: "unknown_store"}
+        codes = {404: "unknown_store", 409: "conflict"}
         return _error(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
 
     @app.exception_handler(StorageError)

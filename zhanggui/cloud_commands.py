@@ -10,12 +10,14 @@ import typer
 from contracts.clock import clock_from_env
 from contracts.ids import BadIdError, check_id
 from zhanggui.errors import UserError
+from zhanggui.lease_commands import app as lease_app
 
 MQTT_ENV = "ZHANGGUI_MQTT"  # every user of a machine may read the arguments of its processes
 
 app = typer.Typer(no_args_is_help=True)
 members_app = typer.Typer(no_args_is_help=True)
 app.add_typer(members_app, name="members", help="Members of the tenant.")
+app.add_typer(lease_app, name="lease", help="Which box speaks for a store.")
 
 
 @app.command(epilog="Example:  zhanggui cloud run --database cloud.db --mqtt mqtt://127.0.0.1:1883 --port 8300")

@@ -180,6 +180,7 @@ async def test_the_api_describes_itself(tmp_path: Path) -> None:
         assert set(document["paths"]) == {
             "/healthz", "/api/v1/fleet", "/api/v1/counters",
             "/api/v1/stores/{tenant}/{store}", "/api/v1/stores/{tenant}/{store}/events",
+            "/api/v1/stores/{tenant}/{store}/lease",
         }  # fmt: skip
         assert {"ApiError", "FleetPage", "StoreView", "EventsPage"} <= set(document["components"]["schemas"])
 
