@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import signal
 from collections import Counter
@@ -13,16 +12,15 @@ from functools import partial
 from pathlib import Path
 from random import Random, SystemRandom
 
-import msgspec
-
 from contracts.clock import Clock
-from contracts.event_types import LANES, ConfigChanged, PeopleCountInterval, PeopleCrossing
+from contracts.event_types import LANES, PeopleCountInterval, PeopleCrossing
 from contracts.ids import new_uuid
 from contracts.tasks import end
 from device_drivers.errors import DeviceError
 from edge.commands import CommandRunner, Reloader, doings_of, handlers
 from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, missing_ports
 from edge.day_keys import DayKeys
+from edge.description import Description
 from edge.desk.server import DeskServer, DeskUnavailableError
 from edge.devices.build import Devices, WatchedReader, WatchedScanner, build
 from edge.devices.health import DeviceHealth, State, WatchedScale
@@ -30,7 +28,6 @@ from edge.front import Front
 from edge.greeting import Begun, Greeting
 from edge.keys import read_member_key
 from edge.ledger import Ledger, LedgerOpenError, machine_instance
-from edge.ports import LedgerFullError, Record, Transaction
 from edge.sessions import CabinetRunner, PendedBasket, StaffDesk, load_policy
 from edge.sessions.pins import well_formed
 from edge.staff_cards import StaffCards
@@ -50,7 +47,6 @@ WORK_DONE = frozenset(  # counted too, but nothing was lost by it
     {"opened", "connected", "starts", "requests", "replies", "received", "completed_done"}
     | {f"{lane}_{what}" for lane in LANES for what in ("hellos", "batches", "events")}
 )
-DESCRIBE_EVERY_S = 30.0
 SAME_CODE_S = 10.0  # a code held before a camera is one code
 
 log = logging.getLogger("zhanggui.edge")
@@ -145,6 +141,7 @@ class Agent:
         self._rng = rng
         self.counters: Counter[str] = Counter()
         policy = load_policy(config.policy)
+        self.description = Description(config, ledger=ledger, clock=clock)
         self.supervisor = Supervisor(clock=clock, rng=rng)
         self.telemetry = Telemetry(ledger=ledger, clock=clock, boot=boot, counters=self.all_counters)
         self.day_keys = DayKeys(ledger=ledger, clock=clock, hours=policy.hours)
@@ -239,7 +236,7 @@ class Agent:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, then let the ledger drain for a moment. Raises DeskUnavailableError."""
-        described = await self._described()
+        described = await self.description.tell()
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks: list[asyncio.Task[None]] = []
@@ -268,7 +265,7 @@ class Agent:
             for camera, service in self.cameras.items():
                 keep(f"camera:{camera}", partial(self._watch, service))
             if not described:
-                keep("describe", self._describe_when_there_is_room)
+                keep("describe", self.description.tell_when_there_is_room)
             keep("commands", self.commands.run, cap_s=2.0)
             keep("uplink", self.uplink.run)
             keep("staff", self.staff.run)
@@ -279,32 +276,12 @@ class Agent:
             await self._drain()
             await end((*tasks, *self._greetings))
 
-    async def _described(self) -> bool:
-        """Tell the cloud what stands here, whenever that differs from what was told last; False on a full disk."""
-        document = msgspec.json.encode(self.config.document())
-        digest = hashlib.sha256(document).hexdigest()[:32]
-        if self.ledger.state("config").get("digest") != msgspec.json.encode(digest):
-            event = ConfigChanged(source="store.toml", digest=digest, document=msgspec.Raw(document))
-            puts = {("config", "digest"): msgspec.json.encode(digest)}
-            try:
-                await self.ledger.commit(Transaction(records=[Record(data=event)], puts=puts))
-            except LedgerFullError as error:
-                log.warning("the ledger has no room (%s): no door opens until there is some", error)
-                return False
-        return True
-
     async def _take_over(self, config: StoreConfig) -> None:
         """What of a new description is true from now on: names and people (see `edge.commands.reload`)."""
         await self.staff.replace(config.staff)
-        self.config = self.front.config = config
-        await self._described()  # on a full disk the next start tells it
+        self.config = self.front.config = self.description.config = config
+        await self.description.tell()  # on a full disk the next start tells it
         self._changed()
-
-    async def _describe_when_there_is_room(self) -> None:
-        """A full disk at start stops no agent: doors stay watched, and the description follows."""
-        while not await self._described():
-            await self._clock.sleep(DESCRIBE_EVERY_S)
-        await asyncio.Event().wait()
 
     async def _drain(self) -> None:
         await self.telemetry.flush()

@@ -31,9 +31,9 @@ async def test_the_description_follows_when_there_is_room(
             await commit(transaction)
 
         monkeypatch.setattr(agent.ledger, "commit", refusing)
-        assert not await agent._described()
+        assert not await agent.description.tell()
         assert "no door opens until there is some" in caplog.text
-        later = asyncio.create_task(agent._describe_when_there_is_room())
+        later = asyncio.create_task(agent.description.tell_when_there_is_room())
         await clock.advance(31)
         assert not agent.ledger.state("config")
         full = False
@@ -41,5 +41,5 @@ async def test_the_description_follows_when_there_is_room(
         while not agent.ledger.state("config"):
             await asyncio.sleep(0.01)
         later.cancel()
-        assert await agent._described()  # nothing is told twice
+        assert await agent.description.tell()  # nothing is told twice
         assert agent.ledger.lane("ledger").tail.seq == 1
