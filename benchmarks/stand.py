@@ -153,7 +153,18 @@ def postgres(folder: Path) -> Iterator[tuple[str, int]]:
         shutil.chown(data, user)
         folder.chmod(0o711)
     as_user: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
-    made: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    made: list[str | Path] = [
+        binaries / "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
     subprocess.run(made, check=True, capture_output=True, **as_user)
     with (data / "postgresql.conf").open("a") as file:
         file.write(

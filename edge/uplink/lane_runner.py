@@ -1,4 +1,8 @@
-"""Carries out what one lane's machine decides: reads the ledger, publishes, frees, forks; one step after the other."""
+"""Carries out what one lane's machine decides: reads the ledger, publishes, frees, forks; one step after the other.
+
+Two things go on beside the steps, for a disk is slow and the line need not wait for it: the next slice is read while
+a batch is on its way, and what the cloud confirmed is freed, several confirmations at once when they come quickly.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from msgspec import Raw
 from contracts.clock import Clock, unix_ms
 from contracts.ids import new_uuid
 from contracts.messages import Ack, Batch, Hello, HelloAnswer
-from edge.ledger import ForkRefusedError, LaneView, Ledger
+from edge.ledger import ForkRefusedError, LaneView, Ledger, Slice
 from edge.ports import LedgerFullError
 from edge.uplink.machine import Action, Alarm, Confirm, Fork, LaneMachine, SendBatch, SendHello
 
@@ -30,6 +34,21 @@ class Answered:
     sent_s: float
     received_s: float
     answer: HelloAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A slice that is being read before anybody asked for it; None comes of it if it is not retained any more."""
+
+    stream: str
+    after_seq: int
+    max_events: int
+    max_bytes: int
+    reading: asyncio.Task[Slice | None]
+
+    def is_for(self, stream: str, action: SendBatch) -> bool:
+        asked = (stream, action.after_seq, action.max_events, action.max_bytes)
+        return asked == (self.stream, self.after_seq, self.max_events, self.max_bytes)
 
 
 class LaneRunner:
@@ -61,6 +80,11 @@ class LaneRunner:
         self._inbox: deque[tuple[HelloAnswer | Ack, float]] = deque()
         self._wake = asyncio.Event()
         self._hello_sent_s = 0.0
+        self._tasks: asyncio.TaskGroup | None = None
+        self._ahead: _Ahead | None = None
+        self._confirmed: tuple[str, int] | None = None  # stream and sequence that wait to be freed
+        self._to_free = asyncio.Event()
+        self._freeing = asyncio.Lock()  # a fork never comes between the look at the stream and the freeing of it
 
     def offer(self, message: HelloAnswer | Ack) -> None:
         """Hand in a message of the cloud; dropped and counted when too many wait."""
@@ -73,16 +97,20 @@ class LaneRunner:
     async def run(self) -> None:
         """Talk over one connection until cancelled."""
         self._inbox.clear()
+        self._ahead = None
         self._lane.watch(self._wake)
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
                 tasks.create_task(self._tick(), name=f"uplink-{self._lane.name}-tick")
+                tasks.create_task(self._free(), name=f"uplink-{self._lane.name}-free")
                 await self._do(self.machine.connected(self._clock.now_s()))
                 while True:
                     await self._wake.wait()
                     self._wake.clear()
                     await self._step()
         finally:
+            self._tasks = None
             self._lane.unwatch(self._wake)
             self.machine.disconnected()
 
@@ -114,7 +142,8 @@ class LaneRunner:
                 case SendBatch():
                     todo.extend(await self._send_batch(action))
                 case Confirm():
-                    await self._confirm(action.seq)
+                    self._confirmed = (self._lane.stream, action.seq)
+                    self._to_free.set()
                 case Fork():
                     todo.extend(await self._fork(action))
                 case Alarm():
@@ -140,7 +169,8 @@ class LaneRunner:
         )
 
     async def _send_batch(self, action: SendBatch) -> Iterable[Action]:
-        part = await self._lane.read(action.after_seq, action.max_events, action.max_bytes)
+        part = await self._next_slice(action)
+        self._read_ahead(part, action)
         self.machine.read(sum(map(len, part.events)))
         if part.events or part.gap:
             await self._publish(
@@ -159,6 +189,42 @@ class LaneRunner:
             self.counters["events"] += len(part.events)
         return self.machine.sent(action.nonce, part.last_seq, self._clock.now_s())
 
+    async def _next_slice(self, action: SendBatch) -> Slice:
+        """What to send now: read ahead if the guess was right."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.is_for(self._lane.stream, action):
+            found = await ahead.reading
+            if found is not None:
+                return found
+        return await self._lane.read(action.after_seq, action.max_events, action.max_bytes)
+
+    def _read_ahead(self, part: Slice, action: SendBatch) -> None:
+        """Begin to read what will most likely be asked for next, if a whole batch more waits."""
+        if self._tasks is None or self._lane.tail.seq - part.last_seq < action.max_events:
+            return
+        stream, after_seq = self._lane.stream, part.last_seq
+        if part.stream != stream:
+            return
+
+        async def read() -> Slice | None:
+            try:
+                return await self._lane.read(after_seq, action.max_events, action.max_bytes)
+            except ValueError:  # a fork or a drop came between
+                return None
+
+        reading = self._tasks.create_task(read(), name=f"uplink-{self._lane.name}-ahead")
+        self._ahead = _Ahead(stream, after_seq, action.max_events, action.max_bytes, reading)
+
+    async def _free(self) -> None:
+        """Free what is confirmed; what comes in meanwhile is freed with the next."""
+        while True:
+            await self._to_free.wait()
+            self._to_free.clear()
+            async with self._freeing:
+                confirmed, self._confirmed = self._confirmed, None
+                if confirmed is not None and confirmed[0] == self._lane.stream:
+                    await self._confirm(confirmed[1])
+
     async def _confirm(self, seq: int) -> None:
         try:
             await self._ledger.confirm(self._lane.name, seq)
@@ -167,7 +233,8 @@ class LaneRunner:
 
     async def _fork(self, action: Fork) -> Iterable[Action]:
         try:
-            await self._ledger.fork(self._lane.name, action.common, action.reason, stream=self._lane.stream)
+            async with self._freeing:
+                await self._ledger.fork(self._lane.name, action.common, action.reason, stream=self._lane.stream)
         except (LedgerFullError, ForkRefusedError):
             return self.machine.fork_failed(self._clock.now_s())
         return self.machine.forked(self._clock.now_s())

@@ -145,7 +145,7 @@ async def test_a_broker_without_a_cloud_behind_it_gets_hellos_only(broker, store
 
 async def test_lost_acks_double_nothing(broker, store) -> None:
     """Pitfall 13: the first acks are lost; the cloud has one row an event."""
-    bridge = FakeBridge(store.topics, ack_lost=lambda n: n <= 4)
+    bridge = FakeBridge(store.topics, ack_lost=lambda n: n <= 40)
     async with bridge.on(broker.url), store.on(broker.url):
         for _ in range(4):
             await store.sell(3)
