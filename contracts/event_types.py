@@ -10,6 +10,8 @@ from contracts.events_agent import (
     CommandCompleted,
     CommandRefused,
     LedgerDamaged,
+    LedgerDisk,
+    LedgerWalHeld,
     StreamForked,
     TelemetryDropped,
 )
@@ -106,6 +108,8 @@ __all__ = [
     "InventoryCounted",
     "Lane",
     "LedgerDamaged",
+    "LedgerDisk",
+    "LedgerWalHeld",
     "LicenceExpired",
     "LicenceExpiring",
     "Line",

@@ -62,12 +62,17 @@ class CommandCompleted(EventData, frozen=True, kw_only=True):
 
 @event("stream.forked")
 class StreamForked(EventData, frozen=True, kw_only=True):
-    """This lane goes on in a new stream after its disk was restored or the cloud lost data."""
+    """This lane goes on in a new stream after its disk was restored or the cloud lost data.
+
+    What the cloud lost of the parent, `lost_first` to `lost_last`, was confirmed and is gone from the store too.
+    """
 
     lane: Lane
     parent: Short
     common: Count
     reason: Short
+    lost_first: Count = 0
+    lost_last: Count = 0
 
 
 @event("ledger.damaged")
@@ -78,6 +83,23 @@ class LedgerDamaged(EventData, frozen=True, kw_only=True):
     first: Count
     last: Count
     detail: Text = ""
+
+
+@event("ledger.disk")
+class LedgerDisk(EventData, frozen=True, kw_only=True):
+    """The disk of the ledger came to another level; at `full` no door opens until it has room again."""
+
+    level: Literal["ok", "warn", "free_telemetry", "full"]
+    used_percent: Count
+    free_bytes: Count
+    detail: Text = ""
+
+
+@event("ledger.wal_held")
+class LedgerWalHeld(EventData, frozen=True, kw_only=True):
+    """Another program reads the ledger without end, so that its log cannot be cut back."""
+
+    size_bytes: Count
 
 
 @event("agent.health", lane="telemetry")

@@ -80,10 +80,14 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Start a new stream that keeps what follows `common`, then call `forked` (or `fork_failed`)."""
+    """Start a new stream that keeps what follows `common`, then call `forked` (or `fork_failed`).
+
+    `lost` are the first and last sequence that the cloud held once and holds no more; (0, 0) for none.
+    """
 
     common: int
     reason: ForkReason
+    lost: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +178,9 @@ class LaneMachine:
             return self._probed(answer, now_s)
         freed = self.lane.freed.seq
         if answer.watermark < freed:
-            detail = f"the cloud holds {answer.watermark} of {freed} confirmed events of {self.lane.stream}"
-            return [Alarm("cloud_loss", detail), *self._fork(freed, "cloud_loss")]
+            lost = (answer.watermark + 1, freed)
+            detail = f"the cloud lost events {lost[0]} to {lost[1]} of {self.lane.stream}, which it had confirmed"
+            return [Alarm("cloud_loss", detail), *self._fork(freed, "cloud_loss", lost)]
         if self._is_ours(answer.watermark, answer.hash_at_watermark):
             return self._ready(answer.watermark, now_s)
         self._low, self._high = freed, min(self.lane.tail.seq, answer.watermark)
@@ -302,7 +307,7 @@ class LaneMachine:
         self._probe = (self._low + self._high + 1) // 2
         return self._hello(now_s, self._probe)
 
-    def _fork(self, common: int, reason: ForkReason) -> Sequence[Action]:
+    def _fork(self, common: int, reason: ForkReason, lost: tuple[int, int] = (0, 0)) -> Sequence[Action]:
         self.state, self._reading = "fork", False
         self.counters[f"fork_{reason}"] += 1
-        return [Fork(common, reason)]
+        return [Fork(common, reason, lost)]

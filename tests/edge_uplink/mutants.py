@@ -68,10 +68,10 @@ class ForksWithoutSearch(LaneMachine):
 
 
 class IgnoresCloudLoss(LaneMachine):
-    def _fork(self, common: int, reason: ForkReason) -> Sequence[Action]:
+    def _fork(self, common: int, reason: ForkReason, lost: tuple[int, int] = (0, 0)) -> Sequence[Action]:
         if reason == "cloud_loss":
             return [Alarm("ignored", ""), *self._ready(common, 0.0)]
-        return super()._fork(common, reason)
+        return super()._fork(common, reason, lost)
 
 
 class NeverRestartsTheSearch(LaneMachine):

@@ -521,7 +521,8 @@ def test_a_cloud_that_holds_less_than_was_freed_is_forked_away_from_at_freed_wit
     alarm, fork = t.answer(2)
     assert isinstance(alarm, Alarm)
     assert alarm.name == "cloud_loss"
-    assert fork == Fork(4, "cloud_loss")
+    assert f"events 3 to 4 of {STREAM}" in alarm.detail
+    assert fork == Fork(4, "cloud_loss", lost=(3, 4))
 
 
 def test_nothing_is_believed_while_a_fork_is_being_written_then_the_new_stream_says_hello() -> None:
