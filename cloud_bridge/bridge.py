@@ -71,7 +71,7 @@ class Bridge:
         """Serve until left. Raises StorageError, OSError, MembersFileError when it cannot start."""
         self.storage.open()
         try:
-            self.presence.restore(await self.storage.read(load_presence))
+            self.presence.follow(await self.storage.read(load_presence))
             if self._settings.members_file is not None:
                 await import_into(self.storage, self._settings.members_file, tenant=self._settings.members_tenant)
             async with asyncio.TaskGroup() as group:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
 from cloud_bridge.ingest.streams import Place
-from cloud_bridge.presence import PresenceBook, save_presence
+from cloud_bridge.presence import PresenceBook, note_heard, take_presence
 from cloud_bridge.requests import Requests
 from cloud_bridge.storage import Storage, StorageError
 from contracts.clock import Clock, unix_ms
@@ -92,31 +92,36 @@ class Router:
         reply: Message | None
         if up.kind == "request":
             request = decode_message(payload, Request)
-            self._heard(up, retained=retained)
+            await self._heard(up, retained=retained)
             reply = await self._requests.answer(up.tenant, up.store, up.name, request)
             return _publication(topics.response(request.id), reply)
         lane = check_lane(up.name)
         place = Place(up.tenant, up.store, lane)
         if up.kind == "hello":
             hello = decode_message(payload, Hello)
-            self._heard(up, retained=retained)
+            await self._heard(up, retained=retained)
             reply = await self._ingest.hello(place, hello)
             return None if reply is None else _publication(topics.hello_down(lane), reply)
         batch = decode_message(payload, Batch)
-        self._heard(up, retained=retained)
+        await self._heard(up, retained=retained)
         return _publication(topics.ack(lane), await self._ingest.batch(place, batch))
 
-    def _heard(self, up: UpTopic, *, retained: bool) -> None:
-        if not retained:
-            self._presence.heard(up.tenant, up.store, unix_ms(self._clock.wall()))
+    async def _heard(self, up: UpTopic, *, retained: bool) -> None:
+        now_ms = unix_ms(self._clock.wall())
+        if not retained and self._presence.heard(up.tenant, up.store, now_ms):
+            await self._storage.write(lambda db: note_heard(db, up.tenant, up.store, now_ms))
 
     async def _take_presence(self, up: UpTopic, said: Presence, *, retained: bool) -> None:
         now_ms = unix_ms(self._clock.wall())
-        if not self._presence.take(up.tenant, up.store, said, retained=retained, now_ms=now_ms):
+        if not self._presence.has_room(up.tenant, up.store):
             return
-        row = self._presence.row(up.tenant, up.store)
-        if row is not None:
-            await self._storage.write(lambda db: save_presence(db, row))
+        row = await self._storage.write(
+            lambda db: take_presence(db, up.tenant, up.store, said, retained=retained, now_ms=now_ms)
+        )
+        if row is None:
+            self._counters.add("presence_not_current")
+        else:
+            self._presence.follow([row])
 
 
 def _publication(topic: str, message: Message) -> Publication:

@@ -223,5 +223,11 @@ def m003_narrow_events(db: Database) -> None:
     db.execute("CREATE INDEX streams_of_parent ON streams (parent) WHERE parent IS NOT NULL")
 
 
+@migrations()
+def m004_retired_boots(db: Database) -> None:
+    """Boots that were replaced, so that the last words of one are not taken for news; ` b2 b1 `, the latest first."""
+    db.execute("ALTER TABLE presence ADD COLUMN retired TEXT NOT NULL DEFAULT ' '")
+
+
 WIDE = frozenset({"m001_streams_and_events", "m002_leases_presence_members"})
 """What a file has had done to it whose events `m003` writes anew."""

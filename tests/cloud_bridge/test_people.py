@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from cloud_bridge import members, presence
 from cloud_bridge.counters import Counters
 from cloud_bridge.members import MembersFileError, find_member, import_into, import_members, read_members
-from cloud_bridge.presence import ONLINE_WITHIN_MS, PresenceBook, load_presence, save_presence
+from cloud_bridge.presence import (
+    HEARTBEAT_MS,
+    ONLINE_WITHIN_MS,
+    PresenceBook,
+    load_presence,
+    note_heard,
+    take_presence,
+)
 from cloud_bridge.recommend import MOST_BOUGHT_HERE, NO_SALES_YET, Offers, recommend
 from cloud_bridge.requests import BURST, RateCap, Requests
 from cloud_bridge.storage import Storage, open_reader
@@ -30,33 +37,51 @@ def said(online: bool, boot: str = "b1", conn: int = 1) -> Presence:
 
 
 class Story:
-    """A book and the messages it was given, at their times."""
+    """A database, a book and the messages they were given, at their times: what one bridge knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.counters = Counters()
+        self.storage = storage
         self.book = PresenceBook(self.counters)
 
-    def take(self, at_ms: int, message: Presence, *, retained: bool = False) -> bool:
-        return self.book.take(T, S, message, retained=retained, now_ms=at_ms)
+    async def take(self, at_ms: int, message: Presence, *, retained: bool = False, store: str = S) -> bool:
+        row = await self.storage.write(lambda db: take_presence(db, T, store, message, retained=retained, now_ms=at_ms))
+        if row is not None:
+            self.book.follow([row])
+        return row is not None
+
+    async def heard(self, at_ms: int) -> None:
+        if self.book.heard(T, S, at_ms):
+            await self.storage.write(lambda db: note_heard(db, T, S, at_ms))
 
     def online(self, at_ms: int) -> bool:
         return self.book.online(T, S, at_ms)
 
+    async def in_database(self, at_ms: int) -> bool:
+        """What a bridge knows that only reads."""
+        other = PresenceBook(self.counters)
+        other.follow(await self.storage.read(load_presence))
+        return other.online(T, S, at_ms)
 
-def test_online_lasts_two_heartbeats() -> None:
-    story = Story()
+
+@pytest.fixture
+def story(storage: Storage) -> Story:
+    return Story(storage)
+
+
+async def test_online_lasts_two_heartbeats(story: Story) -> None:
     assert not story.online(0)
-    story.take(1000, said(True))
+    await story.take(1000, said(True))
     assert story.online(1000 + ONLINE_WITHIN_MS)
     assert not story.online(1001 + ONLINE_WITHIN_MS)  # the cable was pulled and no will came
-    story.book.heard(T, S, 90_000)  # any message counts
+    await story.heard(90_000)  # any message counts
     assert story.online(90_001)
+    assert await story.in_database(90_001)
 
 
-def test_a_will_of_the_current_connection_is_believed_at_once() -> None:
-    story = Story()
-    story.take(1000, said(True))
-    assert story.take(2000, said(False))
+async def test_a_will_of_the_current_connection_is_believed_at_once(story: Story) -> None:
+    await story.take(1000, said(True))
+    assert await story.take(2000, said(False))
     assert not story.online(2000)
     assert story.book.last_seen_ms(T, S) == 1000  # the broker spoke, not the store
 
@@ -69,63 +94,90 @@ def test_a_will_of_the_current_connection_is_believed_at_once() -> None:
         said(False, "b0", 9),  # the will of a boot not heard of
     ],
 )
-def test_what_is_not_of_the_current_pair_is_ignored(late: Presence) -> None:
-    story = Story()
-    story.take(1000, said(True, "b1", 1))
-    story.take(2000, said(True, "b1", 2))
-    assert not story.take(3000, late)
-    assert story.online(3000)
-    assert story.counters["presence_not_current"] == 1
-
-
-def test_a_reboot_replaces_the_pair_and_the_old_boot_stays_retired() -> None:
-    story = Story()
-    story.take(1000, said(True, "b1", 5))
-    assert story.take(2000, said(True, "b2", 1))
-    assert not story.take(3000, said(False, "b1", 5))
-    assert not story.take(3000, said(True, "b1", 6))
+async def test_what_is_not_of_the_current_pair_is_ignored(story: Story, late: Presence) -> None:
+    await story.take(1000, said(True, "b1", 1))
+    await story.take(2000, said(True, "b1", 2))
+    assert not await story.take(3000, late)
     assert story.online(3000)
 
 
-def test_a_retained_word_is_never_a_sign_of_life() -> None:
-    story = Story()
-    assert story.take(1000, said(True), retained=True)
+async def test_a_reboot_replaces_the_pair_and_the_old_boots_stay_retired(story: Story) -> None:
+    for n in range(1, 5):
+        assert await story.take(n * 1000, said(True, f"b{n}", 5))
+    for n in range(1, 4):
+        assert not await story.take(9000, said(False, f"b{n}", 5))
+        assert not await story.take(9000, said(True, f"b{n}", 6))
+    assert story.online(9000)
+    assert await story.take(9500, said(True, "b", 1))  # part of a retired name is no retired name
+
+
+async def test_a_retained_word_is_never_a_sign_of_life(story: Story) -> None:
+    assert await story.take(1000, said(True), retained=True)
     assert not story.online(1000)
-    assert story.take(2000, said(False), retained=True)
-    story.take(3000, said(True))
+    assert await story.take(2000, said(False), retained=True)
+    await story.take(3000, said(True))
     assert story.online(3000)
+    assert await story.take(4000, said(True, "b2"), retained=True)
+    assert story.book.last_seen_ms(T, S) == 3000
 
 
-def test_a_message_after_a_farewell_means_it_is_back() -> None:
-    story = Story()
-    story.take(1000, said(True))
-    story.take(2000, said(False))
-    story.book.heard(T, S, 3000)
+async def test_a_message_after_a_farewell_means_it_is_back(story: Story) -> None:
+    await story.take(1000, said(True))
+    await story.take(2000, said(False))
+    await story.heard(3000)
     assert story.online(3000)
+    assert await story.in_database(3000)
 
 
-async def test_presence_outlives_a_restart_of_the_bridge(storage: Storage) -> None:
-    story = Story()
-    story.take(1000, said(True, "b1", 3))
-    row = story.book.row(T, S)
-    assert row is not None
-    await storage.write(lambda c: save_presence(c, row))
-    again = PresenceBook(story.counters)
-    again.restore(await storage.read(load_presence))
-    assert list(again.stores()) == [(T, S)]
-    assert again.online(T, S, 1000 + ONLINE_WITHIN_MS)
-    assert not again.take(T, S, said(False, "b1", 2), retained=False, now_ms=2000)  # still knows the pair
-    assert again.row("x", "y") is None
+async def test_the_database_is_told_of_life_once_a_heartbeat(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(presence, "note_heard", lambda db, tenant, store, now_ms: told.append(now_ms))
+    for at_ms in range(1000, 1000 + 4 * HEARTBEAT_MS, 100):
+        if story.book.heard(T, S, at_ms):
+            await story.storage.write(lambda db, at_ms=at_ms: presence.note_heard(db, T, S, at_ms))
+    assert told == [1000 + n * HEARTBEAT_MS for n in range(4)]
+
+
+async def test_of_several_bridges_one_writes_a_sign_of_life(storage: Storage) -> None:
+    one, two = Story(storage), Story(storage)
+    await one.heard(1000)
+    await two.heard(2000)  # its own book does not know yet, the database does
+    assert [row[-1] for row in await storage.read(load_presence)] == [1000]
+    await two.heard(2000 + HEARTBEAT_MS)
+    assert [row[-1] for row in await storage.read(load_presence)] == [2000 + HEARTBEAT_MS]
+    await one.heard(1500 + HEARTBEAT_MS)  # late, by a clock that lags
+    assert [row[-1] for row in await storage.read(load_presence)] == [2000 + HEARTBEAT_MS]
+
+
+async def test_several_bridges_agree_on_the_pair(storage: Storage) -> None:
+    """A bridge that heard nothing of a reconnect ignores the old connection's will all the same."""
+    one, two = Story(storage), Story(storage)
+    await one.take(1000, said(True, "b1", 1))
+    await two.take(2000, said(True, "b1", 2))
+    assert not await one.take(3000, said(False, "b1", 1))
+    assert await one.in_database(3000)
+    assert await one.take(4000, said(False, "b1", 2))
+    assert not await two.in_database(4000)
+
+
+async def test_presence_outlives_a_restart_of_the_bridge(story: Story) -> None:
+    await story.take(1000, said(True, "b1", 3))
+    again = Story(story.storage)
+    again.book.follow(await again.storage.read(load_presence))
+    assert list(again.book.stores()) == [(T, S)]
+    assert again.online(1000 + ONLINE_WITHIN_MS)
+    assert not await again.take(2000, said(False, "b1", 2))  # still knows the pair
 
 
 def test_strangers_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence, "MAX_STORES", 2)
-    story = Story()
-    for name in ("a", "b", "c"):
-        story.book.heard(T, name, 1)
-    assert not story.book.take(T, "d", said(True), retained=False, now_ms=1)
-    assert len(list(story.book.stores())) == 2
-    assert story.counters["presence_too_many_stores"] == 2
+    counters = Counters()
+    book = PresenceBook(counters)
+    assert [book.heard(T, name, 1) for name in ("a", "b", "c")] == [True, True, False]
+    assert not book.has_room(T, "d")
+    book.follow([(T, "e", "b", 1, "i", "v", 1, 1)])
+    assert len(list(book.stores())) == 2
+    assert counters["presence_too_many_stores"] == 3
 
 
 # ------------------------------------------------------------------ members

@@ -24,7 +24,6 @@ from contracts import event_types as e
 from contracts.clock import ManualClock, rfc3339, unix_ms
 from contracts.envelope import Origin
 from contracts.event_types import EVENT_TYPES, EventData, Line, ShelfDelta
-from contracts.messages import Presence
 from contracts.planogram import CabinetPlace, CompartmentPlace, DevicePlace, Product, ShelfPlace, StoreDocument
 from tests.cloud_bridge.wire import CHILD, LEDGER, TELEMETRY, Chain
 
@@ -86,13 +85,7 @@ class World:
         return unix_ms(self.clock.wall())
 
     def be_online(self) -> None:
-        self.presence.take(
-            "demo",
-            "shop1",
-            Presence(online=True, boot="b", conn=1, instance="i", agent_version="1", since=1),
-            retained=False,
-            now_ms=self.now_ms(),
-        )
+        self.presence.follow([("demo", "shop1", "b", 1, "i", "1", 1, self.now_ms())])
 
     async def tell(
         self, *events: EventData, time: datetime | None = None, quality: str = "synced", origin: Origin | None = None
