@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 
 from contracts.clock import clock_from_env
-from zhanggui import chaos_commands
+from zhanggui import chaos_commands, faultworld_commands
 from zhanggui.errors import UserError
 
 app = typer.Typer(no_args_is_help=True)
 chaos_commands.register(app)
+faultworld_commands.register(app)
 DEFAULT_CONTROL = Path("var/demo/sim.sock")
 Control = Annotated[Path, typer.Option(help="Control socket of the running hardware.")]
 

@@ -44,11 +44,13 @@ class Folder:
             _copy(files, self.path)
         self._connections: list[sqlite3.Connection] = []
         self.plan: Callable[[Call], Fault | None] = no_faults
+        self.syncs_fail = False
         self.disk = FaultyDisk(self.path, plan=lambda call: self.plan(call)) if faulty else None
 
     def recover(self) -> None:
         """The disk works again."""
         self.plan = no_faults
+        self.syncs_fail = False
 
     def opened(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Note a connection that ends with the process."""

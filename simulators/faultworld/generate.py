@@ -42,7 +42,7 @@ def generate(seed: int) -> Schedule:
         workers=workers,
         end_s=end_s,
         latency_s=rng.choice((0.005, 0.02, 0.02, 0.1, 0.6)),
-        progress_timeout_s=rng.choice((2.0, 4.0, 10.0)),
+        progress_timeout_s=rng.choice((5.0, 10.0, 20.0)),
         telemetry_rows=rng.choice((4, 8, 20)),
         window=rng.choice((1, 4, 16, 2048)),
         deeds=tuple(_deeds(rng, stores, end_s)),

@@ -185,7 +185,8 @@ class Machine:
         try:
             await ledger.commit(Transaction(records=(Record(data=data),)))
         except LedgerFullError:
-            self.world.truth.refused.add(birth)
+            if not self.folder.syncs_fail:  # what a failed sync left in the WAL may be found after a crash
+                self.world.truth.refused.add(birth)
             return
         timeline.told.add(birth)
 
@@ -219,7 +220,7 @@ class Machine:
             rows = self._opened(lane, before, new, dropped, where)
         self.timeline.owed.update(new.values())
         for seq in [seq for seq in rows if seq <= dropped]:
-            self.timeline.dropped.add(rows[seq])
+            truth.dropped.add(rows[seq])
         freed = [rows.pop(seq) for seq in sorted(rows) if seq <= freed_seq]
         invariants.freed_is_in_the_cloud(truth, self.timeline, freed, where)
         self.timeline.freed.update(freed)
@@ -229,7 +230,7 @@ class Machine:
         truth, timeline = self.world.truth, self.timeline
         again = set(new.values())
         for seq in [seq for seq in new if seq <= dropped]:
-            timeline.dropped.add(new[seq])
+            truth.dropped.add(new[seq])
         left = [ident for ident in self.rows[lane].values() if ident not in again]
         if before is None:
             mine = {ident for ident in timeline.owed if ident in left}
@@ -239,7 +240,7 @@ class Machine:
             invariants.a_fork_has_a_cause(truth, where)
             kept = [ident for ident in left if ident not in truth.cloud.held and ident not in truth.lost_by_cloud]
             invariants.a_fork_leaves_nothing_behind(truth, timeline, kept, again, where)
-        timeline.freed.update(ident for ident in left if ident not in timeline.dropped)
+        timeline.freed.update(ident for ident in left if ident not in truth.dropped)
         self.rows[lane] = new
         return new
 
@@ -272,7 +273,7 @@ class Machine:
 
 
 def _only(timeline: Timeline, owed: set[Ident]) -> Timeline:
-    return Timeline(owed, timeline.told, timeline.freed, timeline.dropped)
+    return Timeline(owed, timeline.told, timeline.freed)
 
 
 def _as_violation(who: str, error: BaseException) -> Violation:

@@ -54,11 +54,10 @@ class Timeline:
     owed: set[Ident] = field(default_factory=set)
     told: set[int] = field(default_factory=set)  # births whose append returned
     freed: set[Ident] = field(default_factory=set)
-    dropped: set[Ident] = field(default_factory=set)
 
     def copy(self) -> Timeline:
         """As it stands now."""
-        return Timeline(set(self.owed), set(self.told), set(self.freed), set(self.dropped))
+        return Timeline(set(self.owed), set(self.told), set(self.freed))
 
 
 class CloudRow(NamedTuple):
@@ -107,13 +106,14 @@ class CloudTruth:
     held: set[Ident] = field(default_factory=set)
     births: set[int] = field(default_factory=set)
     gaps: dict[str, list[CloudGap]] = field(default_factory=dict)
+    declared: list[tuple[str, int, int]] = field(default_factory=list)  # what telemetry.dropped events name
     rows: int = 0
 
     def copy(self) -> CloudTruth:
         """As it stands now."""
         streams = {name: CloudStream(s.root, list(s.hashes), s.last_birth) for name, s in self.streams.items()}
         gaps = {name: list(found) for name, found in self.gaps.items()}
-        return CloudTruth(streams, dict(self.counted), set(self.held), set(self.births), gaps, self.rows)
+        return CloudTruth(streams, dict(self.counted), set(self.held), set(self.births), gaps, list(self.declared), self.rows)
 
     def stream(self, name: str) -> CloudStream:
         """The stream of that name, empty if it was not seen before."""
@@ -131,7 +131,7 @@ class Truth:
     births: dict[Ident, int] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)  # births whose append raised
     lost_by_cloud: set[Ident] = field(default_factory=set)
-    declared: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # telemetry.dropped, by stream
+    dropped: set[Ident] = field(default_factory=set)  # telemetry whose bytes some copy of a disk gave up
     odd: bool = False  # a disk was restored or cloned, or the cloud was: a fork is right
     lossy: bool = False  # the cloud was restored: its alarm is right
     damaged: bool = False  # a disk gave back something else than was written
@@ -147,14 +147,8 @@ class Truth:
                     continue
                 ident = self.written[place] = _ident(raw, place)
                 self.births[ident] = birth_of(raw)
-                self._declares(raw)
             found[seq] = ident
         return found
-
-    def _declares(self, raw: bytes) -> None:
-        if b'"cn.zhanggui.telemetry.dropped.v1"' in raw:
-            said = msgspec.json.decode(_decoder.decode(raw).data)
-            self.declared.setdefault(said["stream"], []).append((said["first"], said["last"]))
 
 
 def _ident(raw: bytes, place: Place) -> Ident:
@@ -163,6 +157,14 @@ def _ident(raw: bytes, place: Place) -> Ident:
         if origin is not None:
             return Ident(origin.stream, origin.seq, origin.hash)
     return Ident(place.stream, place.seq, place.hash.hex())
+
+
+def dropped_range(raw: bytes) -> tuple[str, int, int] | None:
+    """The range that a `telemetry.dropped` names; None for any other event."""
+    if b'"cn.zhanggui.telemetry.dropped.v1"' not in raw:
+        return None
+    said = msgspec.json.decode(_decoder.decode(raw).data)
+    return said["stream"], said["first"], said["last"]
 
 
 def ident_in_cloud(row: CloudRow) -> Ident:
