@@ -20,21 +20,21 @@ def lanes_of(address: str, tenant: str, store: str) -> dict[Lane, list[LaneInClo
     with closing(open_reader(address)) as db:
         rows: list[Any] = list(
             db.each(
-                "SELECT stream, lane, watermark FROM streams WHERE tenant = ? AND store = ? ORDER BY born",
+                "SELECT stream, lane, watermark, born FROM streams WHERE tenant = ? AND store = ? ORDER BY born",
                 (tenant, store),
             )
         )
         holes: dict[str, list[Hole]] = {
             stream: [
                 Hole(*row)
-                for row in db.each("SELECT first, last, last_hash FROM gaps WHERE stream = ? ORDER BY first", (stream,))
+                for row in db.each("SELECT first, last, last_hash FROM gaps WHERE stream = ? ORDER BY first", (born,))
             ]
-            for stream, _, _ in rows
+            for stream, _, _, born in rows
         }
-    events: dict[str, list[Held]] = {stream: [] for stream, _, _ in rows}
+    events: dict[str, list[Held]] = {stream: [] for stream, *_ in rows}
     for event in read_events(address, tenant, store):
         events[event.stream].append(Held(event.seq, event.raw, event.hash, dead=event.dead))
     return {
-        lane: [LaneInCloud(s, watermark, events[s], holes[s]) for s, its, watermark in rows if its == lane]
+        lane: [LaneInCloud(s, watermark, events[s], holes[s]) for s, its, watermark, _ in rows if its == lane]
         for lane in LANES
     }

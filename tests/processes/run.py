@@ -51,7 +51,7 @@ class Script:
     bridges: int = 3
     ledger_rate: float = 50.0
     telemetry_rate: float = 20.0
-    patience_s: float = 2.0
+    patience_s: float = 1.0
     converge_within_s: float = 30.0
     mutant: str = ""
     mean_gap_s: float = 1.0
@@ -80,6 +80,7 @@ class Result(msgspec.Struct, kw_only=True):
     faults: dict[str, int]
     lanes: dict[str, dict[str, int]]
     refused: int = 0
+    arrived_in_storm: int = 0
     converged_s: float = -1.0
     load: float = 0.0
 
@@ -91,7 +92,8 @@ class Result(msgspec.Struct, kw_only=True):
                 f"{lane}: " + ", ".join(f"{name} {n}" for name, n in counts.items())
                 for lane, counts in self.lanes.items()
             ),
-            f"appends refused on a full disk {self.refused}; all arrived {self.converged_s:.1f} s after the storm",
+            f"appends refused on a full disk {self.refused}",
+            f"{self.arrived_in_storm} had arrived when the storm ended, all of them {self.converged_s:.1f} s later",
             f"faults: {faults}",
             *(f"PROBLEM {line}" for line in self.problems),
         ]
@@ -245,6 +247,14 @@ class Field:
 
     # ---------------------------------------------------------------- after it
 
+    def freed(self) -> int:
+        """How many events of all stores the cloud has confirmed."""
+        count = 0
+        for store in self.stores:
+            with contextlib.suppress(LedgerOpenError):
+                count += sum(lane.freed_seq for lane in store.report().lanes)
+        return count
+
     def arrived(self) -> bool:
         """Whether every store has handed over everything it has."""
         for store in self.stores:
@@ -323,7 +333,7 @@ async def go(script: Script, folder: Path) -> Result:
                 lambda: all((s.notes / "truth.0").exists() for s in stage.stores), "the stores", within_s=READY_WITHIN_S
             )
             await _storm(stage, acts, script.seconds, exits)
-            load = os.getloadavg()[0]
+            load, during = os.getloadavg()[0], stage.freed()
             for store in stage.stores:
                 (store.notes / "quiet").touch()
             try:
@@ -348,6 +358,7 @@ async def go(script: Script, folder: Path) -> Result:
             faults={**stage.faults, **{f"proxy_{k}": n for k, n in _proxies(stage).items()}},
             lanes={lane: {n: getattr(t, n) for n in t.__dataclass_fields__} for lane, t in tallies.items()},
             refused=refused,
+            arrived_in_storm=during,
             converged_s=converged_s,
             load=load,
         )

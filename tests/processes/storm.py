@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal, get_args
 
@@ -36,7 +36,7 @@ WEIGHTS: dict[What, int] = {
     "bridge_line": 4,
     "fill_disk": 2,
 }
-FULL_FOR_S = 5.0
+FULL_FOR_S = 5.0  # else it writes where it wrote before, and needs no room
 assert WEIGHTS.keys() | {"restart_database"} == set(get_args(What))
 
 
@@ -61,14 +61,19 @@ class Stage:
     can_restart_database: bool
 
 
-def plan(rng: Random, stage: Stage, *, seconds: float, mean_gap_s: float = 1.0, longest_s: float = 3.0) -> list[Act]:
-    """The acts of one storm, by time. Each kind comes at least once; the database is restarted once."""
+def plan(rng: Random, stage: Stage, *, seconds: float, mean_gap_s: float = 1.0, longest_s: float = 1.5) -> list[Act]:
+    """The acts of one storm, by time, with calm between them: what never works cannot lose what it did.
+
+    Each kind comes at least once; the database is restarted once.
+    """
     kinds = [w for w in WEIGHTS if _possible(w, stage)]
     chosen: list[What] = [*kinds, *rng.choices(kinds, [WEIGHTS[k] for k in kinds], k=int(seconds / mean_gap_s))]
     if stage.can_restart_database:
         chosen.append("restart_database")
-    acts = [_act(rng, what, stage, seconds, longest_s) for what in chosen]
-    return sorted(acts, key=lambda act: act.at_s)
+    rng.shuffle(chosen)
+    each_s = seconds / len(chosen)
+    acts = [_act(rng, what, stage, (n + rng.random()) * each_s, longest_s) for n, what in enumerate(chosen)]
+    return sorted((replace(a, at_s=a.at_s / 2) if a.what == "fill_disk" else a for a in acts), key=lambda a: a.at_s)
 
 
 def _possible(what: What, stage: Stage) -> bool:
@@ -77,12 +82,12 @@ def _possible(what: What, stage: Stage) -> bool:
     return what not in ("add_bridge", "stop_bridge") or stage.bridges > 1
 
 
-def _act(rng: Random, what: What, stage: Stage, seconds: float, longest_s: float) -> Act:
-    at_s, for_s = round(rng.uniform(0.0, seconds), 3), round(rng.uniform(0.0, longest_s), 3)
+def _act(rng: Random, what: What, stage: Stage, at_s: float, longest_s: float) -> Act:
+    for_s = round(rng.uniform(0.0, longest_s), 3)
     count = {"store": stage.stores, "bridge": stage.bridges}.get(what.removesuffix("_line").rpartition("_")[2], 1)
     fault = None
     if what == "fill_disk":  # long enough to need room that is not there: what was written before is used again first
-        at_s, for_s = round(rng.uniform(0.0, seconds / 2), 3), round(for_s + FULL_FOR_S, 3)
+        for_s = round(for_s + FULL_FOR_S, 3)
     if what.endswith("_line"):
         fault = Fault(
             kind=rng.choice(KINDS),
@@ -90,7 +95,7 @@ def _act(rng: Random, what: What, stage: Stage, seconds: float, longest_s: float
             delay_ms=round(rng.uniform(20.0, 500.0), 1),
             bytes_s=rng.choice((2_000, 20_000, 100_000)),
         )
-    return Act(at_s, what, rng.randrange(count), for_s, fault)
+    return Act(round(at_s, 3), what, rng.randrange(count), for_s, fault)
 
 
 def told(acts: Sequence[Act]) -> str:

@@ -64,6 +64,6 @@ def test_a_long_storm_loses_nothing_and_doubles_nothing(tmp_path: Path):
 @pytest.mark.parametrize("mutant", mutants.ALL)
 def test_a_planted_fault_is_found(mutant: str, tmp_path: Path):
     """The run has teeth: each of these breaks one promise, and none gets through."""
-    script = replace(GATE, database="sqlite", bridges=1, mutant=mutant, converge_within_s=8.0)
+    script = replace(GATE, database="sqlite", bridges=1, mutant=mutant, mean_gap_s=3.0, converge_within_s=8.0)
     assert run(script, tmp_path) != []
     shutil.rmtree(tmp_path, ignore_errors=True)
