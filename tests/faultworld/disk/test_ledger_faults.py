@@ -117,16 +117,21 @@ def fresh(steps):
     return [(name, append_group(sale(11), sale(12), sale(13)) if name == GROUP[0] else step) for name, step in steps]
 
 
+SAMPLED = {"write, some bytes written": 1, "sync": 1, "truncate": 1, "delete": 1, "open": 1, "index": 1}  # others: 5
+
+
 @pytest.mark.parametrize("name", ONCE)
-async def test_a_call_that_fails_once_is_success_or_a_full_ledger_and_then_it_works_on(folder: Path, name: str):
+@pytest.mark.parametrize("every", ["sampled", pytest.param("all", marks=pytest.mark.soak)])
+async def test_a_call_that_fails_once_is_success_or_a_full_ledger_and_then_it_works_on(
+    folder: Path, name: str, every: str
+):
     kind, fault = ONCE[name]
     good, _ = await lived(folder / "good", no_faults, reads=kind == "read")
     expected = facts(folder / "good")
     count = good.counters[kind]
     told = 0
     assert count
-    every = 1 if count < 120 else 1 + count // 120  # reads are many
-    for number in range(1, count + 1, every):
+    for number in range(1, count + 1, SAMPLED.get(name, 5) if every == "sampled" else 1):
         place = folder / f"n{number}"
         disk, life = await lived(place, once(kind, number, fault), reads=kind == "read")
         assert disk.counters[f"{kind}_{fault.what}"] == 1, number
@@ -136,8 +141,18 @@ async def test_a_call_that_fails_once_is_success_or_a_full_ledger_and_then_it_wo
     assert told or kind in ("truncate", "delete"), "no caller heard of it"
 
 
-@pytest.mark.parametrize("name", ["write, some bytes written", "disk full", "sync"])
-async def test_power_that_fails_right_after_a_failed_call_leaves_the_step_undone_or_done(folder: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "every"),
+    [
+        ("write, some bytes written", 5),
+        ("sync", 1),
+        pytest.param("disk full", 1, marks=pytest.mark.soak),
+        pytest.param("write, some bytes written", 1, marks=pytest.mark.soak),
+    ],
+)
+async def test_power_that_fails_right_after_a_failed_call_leaves_the_step_undone_or_done(
+    folder: Path, name: str, every: int
+):
     """Never half of it, and never less than was acknowledged; see also the next test."""
     kind, fault = ONCE[name]
     shown: list[dict[str, object]] = []  # what the ledger says after 0, 1, 2 … steps
@@ -159,7 +174,7 @@ async def test_power_that_fails_right_after_a_failed_call_leaves_the_step_undone
 
     beside, cut = folder.with_name("beside"), folder.with_name("cut")
     came_back = 0
-    for number in range(1, 1 + await good()):
+    for number in range(1, 1 + await good(), every):
         place = folder.with_name(f"n{number}")
         place.mkdir()  # in memory
         with FaultyDisk(place, plan=once(kind, number, fault)) as disk:

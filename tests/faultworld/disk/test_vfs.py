@@ -61,7 +61,7 @@ STATEMENTS = st.lists(
 
 
 @given(statements=STATEMENTS, journal=st.sampled_from(["WAL", "DELETE", "TRUNCATE", "PERSIST"]))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_files_are_equal_to_those_without_the_shim_and_so_is_what_the_model_says_of_them(
     tmp_path_factory, statements, journal: str
 ):
