@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloud_bridge.storage.errors import StorageRefusedError
 from cloud_bridge.storage.port import Connection, Storage
 from cloud_bridge.storage.sqlite import open_sqlite_reader, open_sqlite_writer
 from cloud_bridge.storage.sqlite_storage import SqliteStorage
 
+if TYPE_CHECKING:
+    from cloud_bridge.storage.postgres import Server
+
 SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
+
+
+def is_postgres(address: Path | str) -> bool:
+    """Whether `address` is the URL of a PostgreSQL database. Raises StorageRefusedError when its driver is missing."""
+    if isinstance(address, Path) or not address.startswith(POSTGRES):
+        return False
+    try:
+        import psycopg  # noqa: F401, PLC0415 - an extra, and slow to load
+    except ImportError as error:
+        raise StorageRefusedError("PostgreSQL needs one thing more: pip install 'zhanggui[postgres]'") from error
+    return True
 
 
 def sqlite_path(address: Path | str) -> Path:
@@ -20,20 +36,44 @@ def sqlite_path(address: Path | str) -> Path:
         return Path(address.removeprefix(SQLITE))
     if "://" in address:
         scheme = address.partition("://")[0]
-        raise StorageRefusedError(f"no database is reached by {scheme}:// : give a path or sqlite:///path")
+        raise StorageRefusedError(f"no database is reached by {scheme}://: give a path, sqlite:/// or postgresql://")
     return Path(address)
+
+
+def shown(address: Path | str) -> str:
+    """What may be said of `address` in a text or a log: never a password."""
+    return postgres_server(str(address)).shown if is_postgres(address) else str(sqlite_path(address))
+
+
+def postgres_server(url: str) -> Server:
+    """The server and database of a `postgresql://` URL. Raises StorageRefusedError."""
+    from cloud_bridge.storage.postgres import Server  # noqa: PLC0415 - an extra, and slow to load
+
+    return Server(url)
 
 
 def open_storage(address: Path | str) -> Storage:
     """The storage of a bridge at `address`, not opened yet. Raises StorageRefusedError for an address of no kind."""
+    if is_postgres(address):
+        from cloud_bridge.storage.postgres_storage import PostgresStorage  # noqa: PLC0415 - as above
+
+        return PostgresStorage(str(address))
     return SqliteStorage(sqlite_path(address))
 
 
 def open_writer(address: Path | str) -> Connection:
     """A connection that writes, its tables made or brought up to date. Raises StorageError."""
+    if is_postgres(address):
+        from cloud_bridge.storage.postgres_schema import migrate  # noqa: PLC0415 - as above
+
+        server = postgres_server(str(address))
+        migrate(server)
+        return server.connect()
     return open_sqlite_writer(sqlite_path(address))
 
 
 def open_reader(address: Path | str) -> Connection:
     """A connection that cannot write. Raises StorageError when there is no database at `address`."""
+    if is_postgres(address):
+        return postgres_server(str(address)).connect(read_only=True)
     return open_sqlite_reader(sqlite_path(address))

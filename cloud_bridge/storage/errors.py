@@ -29,3 +29,7 @@ class StorageConflictError(StorageError):
 
 class StorageRefusedError(StorageError):
     """This is no database the bridge can use (not ours, damaged, newer, too old): a person must choose another."""
+
+
+class StorageAwayError(StorageError):
+    """The server does not answer. Whether a commit that was under way took place is not known; ask again later."""
