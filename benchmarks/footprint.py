@@ -22,7 +22,7 @@ from benchmarks.stand import BenchmarkError, cpu_s, descendants, memory_mib, opt
 from benchmarks.table import Figure, show
 from contracts.event_types import LANES
 from edge.ledger.schema import connect_readonly
-from edge.ledger.store import load_lanes
+from edge.ledger.lane_rows import load_lanes
 from zhanggui.demo.store import DemoStore, places
 
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""Why a ledger could not be opened, typed by what the person at the store does next."""
+"""What can be wrong with a ledger, typed by what the person at the store does next."""
 
 from __future__ import annotations
 
@@ -25,3 +25,7 @@ class LedgerInUseError(LedgerOpenError):
 
 class ForkRefusedError(ValueError):
     """A fork at a sequence that is not retained, or of a stream that is left already."""
+
+
+class LedgerDamagedError(Exception):
+    """The disk gave back something else than was written, while the agent ran: only opening anew can heal that."""

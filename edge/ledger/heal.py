@@ -1,28 +1,27 @@
 """What to do when the disk gave back something else than was written: set it aside, go on, and say what is lost.
 
 A row that breaks its chain goes to the table `quarantine` and its lane forks, since the cloud would refuse the chain
-for ever. A file that SQLite cannot read is moved aside, and whatever can still be read is re-appended.
+for ever. So does a lane whose end is gone: a sequence is never used twice in one stream. A file that SQLite cannot read
+is moved aside whole (see salvage.py).
 """
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import msgspec
-
-from contracts.envelope import BadEventError, decode_envelope, next_hash
-from contracts.event_types import LANES, Lane
+from contracts.envelope import BadEventError, Stamp, decode_envelope, next_hash
+from contracts.event_types import LANES, LedgerDamaged, StreamForked
+from edge.ledger.forks import leave
 from edge.ledger.rows import LaneRow
-from edge.ledger.schema import TABLES, connect_readonly
+from edge.ledger.schema import TABLES, checksum
+from edge.ledger.store import Store
+from edge.ledger.witness import Witness
 
-_SIDECARS = ("", "-wal", "-shm")
-_UNREADABLE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
-CHECKED_BYTES = 64 * 1024 * 1024
-NONSENSE = (ValueError, TypeError, LookupError, msgspec.MsgspecError)  # values in the file that nobody wrote
+_QUARANTINE = {
+    lane: f"INSERT INTO quarantine (lane, stream, seq, raw, hash, reason) SELECT ?, ?, seq, raw, hash, ? FROM {table} WHERE seq=?"  # noqa: S608,E501  # names from our own table
+    for lane, table in TABLES.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Damage:
 
 
 def find_damage(connection: sqlite3.Connection, lane: LaneRow) -> Damage | None:
-    """Walk what the lane retains; None if it is sound. One pass, whatever its length."""
+    """Walk what the cloud has not confirmed; None if it is sound. One pass, whatever its length."""
     expected, previous = lane.freed.seq + 1, lane.freed.hash
     bad: list[int] = []
     missing = 0
@@ -63,84 +62,108 @@ def find_damage(connection: sqlite3.Connection, lane: LaneRow) -> Damage | None:
     return Damage(tuple(sorted(set(bad))), missing) if bad else None
 
 
-def _sound(lane: LaneRow, seq: int, raw: bytes | None, digest: bytes, previous: bytes, *, in_order: bool) -> bool:
+def _sound(
+    lane: LaneRow, seq: int, raw: bytes | None, digest: bytes | None, previous: bytes | None, *, in_order: bool
+) -> bool:
     if raw is None:
         return seq <= lane.dropped_seq
+    if digest is None or previous is None:
+        return False
     if in_order and next_hash(previous, raw) != digest:
         return False
-    return _readable(raw, f"{lane.stream}:{seq}")
+    return readable(raw, f"{lane.stream}:{seq}")
 
 
-def _readable(raw: bytes, name: str) -> bool:
+def readable(raw: bytes, name: str) -> bool:
+    """Is this an event, and the one it should be?"""
     try:
         return decode_envelope(raw).id == name
-    except BadEventError:
+    except (BadEventError, ValueError):
         return False
 
 
-# ------------------------------------------------------------------ a file that cannot be read
-
-
-@dataclass(frozen=True, slots=True)
-class Salvage:
-    """What an unreadable file still gave: events by lane as (stream, seq, raw, hash), and state."""
-
-    events: dict[Lane, list[tuple[str, int, bytes, bytes]]]
-    state: dict[tuple[str, str], bytes]
-
-
-class DamagedFileError(sqlite3.DatabaseError):
-    """SQLite's own check found damage."""
-
-
-def check_file(connection: sqlite3.Connection) -> None:
-    """Raise DamagedFileError for a file that is broken inside; a large one is not read through for it."""
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    if pages * connection.execute("PRAGMA page_size").fetchone()[0] <= CHECKED_BYTES:
-        line = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if line != "ok":
-            raise DamagedFileError(line)
-
-
-def is_unreadable(error: Exception) -> bool:
-    """Is this the file's own damage, rather than a lock or a full disk?"""
-    if not isinstance(error, sqlite3.Error) or isinstance(error, DamagedFileError):
-        return True
-    code = getattr(error, "sqlite_errorname", "") or ""
-    return code == "SQLITE_ERROR" or code.startswith(_UNREADABLE)  # SQLITE_ERROR: a table or column is gone
-
-
-def set_aside(path: Path) -> Path:
-    """Move the file and what belongs to it out of the way; nothing is deleted. Returns where it is now."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    for suffix in _SIDECARS:
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def salvage(aside: Path, connect: Callable[[Path, float], sqlite3.Connection] = connect_readonly) -> Salvage:
-    """Everything that can still be read, event by event."""
-    found = Salvage({lane: [] for lane in LANES}, {})
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(aside, 5.0)) as connection:
-        for lane in LANES:
-            found.events[lane].extend(_events(connection, lane))
-        with contextlib.suppress(sqlite3.Error, *NONSENSE):
-            for kind, key, value in connection.execute("SELECT kind, key, value FROM state"):
-                if isinstance(kind, str) and isinstance(key, str) and isinstance(value, bytes):
-                    found.state[kind, key] = value
+def heal(store: Store, stamp: Stamp, *, witness: Witness | None, lost_commits: int) -> list[LedgerDamaged]:
+    """Fork every lane whose chain is broken or whose end is gone, at what is confirmed; set broken rows aside; return
+    what was found. `lost_commits`: how many the write-ahead log held that SQLite could not take.
+    """
+    found = _heal_state(store, stamp)
+    for name in LANES:
+        lane = store.lanes[name]
+        damage = find_damage(store.connection, lane)
+        behind = _behind(lane, witness)
+        if damage is None and not behind and not lost_commits:
+            _mend_counter(store, lane)
+            continue
+        bad = damage.bad if damage else ()
+        said = [f"{len(bad)} places broken, {damage.missing} rows missing"] if damage else []
+        if behind:
+            said.append(f"the last {behind} events are gone")
+        if lost_commits:
+            said.append(f"the log held {lost_commits} commits more, of any lane")
+        last = max((*bad, lane.tail.seq + max(behind, lost_commits)) if behind or lost_commits else bad)
+        event = LedgerDamaged(
+            lane=name,
+            first=min((*bad, lane.tail.seq + 1)),
+            last=last,
+            detail="; ".join((*said, "what was readable is kept aside")),
+        )
+        with store.transaction():
+            for seq in bad:
+                store.connection.execute(_QUARANTINE[name], (name, lane.stream, "breaks the chain", seq))
+                store.connection.execute(f"DELETE FROM {TABLES[name]} WHERE seq=?", (seq,))  # noqa: S608  # names from our own table
+            leave(store, lane, *lane.freed)  # nothing after it is known to be in the cloud, so all of it goes again
+            store.add(StreamForked(lane=name, parent=lane.stream, common=lane.freed.seq, reason="damaged"), stamp)
+            store.add(event, stamp)
+        found.append(event)
     return found
 
 
-def _events(connection: sqlite3.Connection, lane: Lane) -> Iterator[tuple[str, int, bytes, bytes]]:
-    try:
-        stream = connection.execute("SELECT stream FROM lane WHERE name=?", (lane,)).fetchone()[0]
-        query = f"SELECT seq, CAST(raw AS BLOB), CAST(hash AS BLOB) FROM {TABLES[lane]} WHERE raw NOT NULL ORDER BY seq"  # noqa: S608  # names from our own table
-        for seq, raw, digest in connection.execute(query):
-            if _readable(raw, f"{stream}:{seq}"):
-                yield stream, seq, raw, digest
-    except (sqlite3.Error, *NONSENSE):
-        return
+def _behind(lane: LaneRow, witness: Witness | None) -> int:
+    """How many events the lane once had beyond its end."""
+    seen = witness.lanes.get(lane.name) if witness is not None else None
+    return max(0, seen.tail_seq - lane.tail.seq) if seen is not None and seen.stream == lane.stream else 0
+
+
+def _mend_counter(store: Store, lane: LaneRow) -> None:
+    """SQLite's own counter of sequences follows the lane; nobody's event depends on it."""
+    table = TABLES[lane.name]
+    found = store.connection.execute("SELECT seq FROM sqlite_sequence WHERE name=?", (table,)).fetchone()
+    if (found[0] if found else 0) != lane.tail.seq:
+        with store.transaction():
+            store.connection.execute("DELETE FROM sqlite_sequence WHERE name=?", (table,))
+            store.connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, lane.tail.seq))
+
+
+def _heal_state(store: Store, stamp: Stamp) -> list[LedgerDamaged]:
+    """Set aside every row of state that is not as it was written: a wrong weight is worse than an unknown one."""
+    query = (
+        "SELECT rowid, CAST(kind AS BLOB), CAST(key AS BLOB), CAST(value AS BLOB), crc,"
+        " typeof(kind)||typeof(key)||typeof(value) FROM state"
+    )
+    bad = [
+        (rowid, kind.decode(errors="replace"), key, value)
+        for rowid, kind, key, value, crc, types in store.connection.execute(query)
+        if types != "texttextblob" or checksum(_text(kind), _text(key), value) != crc
+    ]
+    if not bad:
+        return []
+    kinds = sorted({kind[:16] for _, kind, *_ in bad})[:6]
+    event = LedgerDamaged(
+        lane="ledger",
+        first=0,
+        last=0,
+        detail=f"{len(bad)} rows of state broken ({', '.join(kinds)}), no event; they are kept aside"[:256],
+    )
+    with store.transaction():
+        for rowid, kind, key, value in bad:
+            values = ("state", kind, 0, value, key, "its checksum differs")
+            store.connection.execute(
+                "INSERT INTO quarantine (lane, stream, seq, raw, hash, reason) VALUES (?, ?, ?, ?, ?, ?)", values
+            )
+            store.connection.execute("DELETE FROM state WHERE rowid=?", (rowid,))
+        store.add(event, stamp)
+    return [event]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

@@ -13,9 +13,9 @@ import msgspec
 from contracts.envelope import BadEventError, decode_envelope, next_hash
 from contracts.event_types import Lane
 from edge.ledger.errors import LedgerOpenError
+from edge.ledger.lane_rows import load_lanes
 from edge.ledger.rows import LaneRow
 from edge.ledger.schema import APPLICATION_ID, TABLES, VERSION, connect_readonly, open_error
-from edge.ledger.store import load_lanes
 
 MAX_PROBLEMS = 100
 

@@ -7,8 +7,8 @@ import sqlite3
 
 from contracts.event_types import Lane
 from contracts.messages import Parent
+from edge.ledger.lane_rows import hash_at
 from edge.ledger.rows import LaneRow, Mark, Slice
-from edge.ledger.store import hash_at
 from edge.ledger.writer import Writing
 
 

@@ -14,12 +14,18 @@ from types import MappingProxyType
 from contracts.clock import Clock, rfc3339
 from contracts.envelope import ClockQuality, Stamp
 from contracts.event_types import Lane
-from edge.ledger.errors import LedgerInUseError, LedgerOpenError
-from edge.ledger.heal import NONSENSE, check_file, is_unreadable, salvage, set_aside
+from edge.ledger.disk_watch import DiskUse, Level, disk_use
+from edge.ledger.errors import FullDiskError, LedgerInUseError, LedgerOpenError
+from edge.ledger.forks import fork
 from edge.ledger.lanes import LaneView
+from edge.ledger.opening import Opening
+from edge.ledger.reserve import Reserve
+from edge.ledger.retention import Retention
 from edge.ledger.rows import LaneRow, Pending
-from edge.ledger.schema import connect, connect_readonly, free_bytes, open_error, prepare
+from edge.ledger.salvage import Connect
+from edge.ledger.schema import connect, connect_readonly, free_bytes, open_error
 from edge.ledger.store import Store
+from edge.ledger.tidy import Tidied, Tidier, checkpoint_aside
 from edge.ledger.writer import MakeWriter, Writer, Writing
 from edge.ports import LedgerFullError, Transaction
 
@@ -45,6 +51,11 @@ class Ledger:
         self._lanes: dict[Lane, LaneView] = {}
         self._cleanup = contextlib.ExitStack()
         self._writer: Writing
+        self._store: Store
+        self._tidier: Tidier
+        self._path: Path
+        self._connect: Connect
+        self._closed = False
 
     @classmethod
     async def open(
@@ -60,68 +71,73 @@ class Ledger:
         busy_timeout_s: float = 30.0,
         probe_every_s: float = 5.0,
         free: Callable[[Path], int] = free_bytes,
+        disk: Callable[[Path], DiskUse] = disk_use,
+        retention: Retention = Retention(),  # noqa: B008  # frozen
+        reserve_bytes: int = 0,
+        quota_bytes: int = 0,
         writer: MakeWriter = Writer,
-        connect: Callable[[Path, float], sqlite3.Connection] = connect,
-        connect_readonly: Callable[[Path, float], sqlite3.Connection] = connect_readonly,
+        connect: Connect = connect,
+        connect_readonly: Connect = connect_readonly,
     ) -> Ledger:
         """Open or make the ledger at `path` (its folder exists) for one store on one machine.
 
         `machine` is the instance id, see `machine_instance`; `busy_timeout_s` (real seconds) is how long a commit
-        waits for another program's lock. `writer`, `connect` and `connect_readonly` (path, busy timeout in seconds) are
-        for simulations: a writer without a thread, a file on another VFS. Raises LedgerOpenError with one sentence that
-        says what to do.
+        waits for another program's lock. `retention` lets confirmed events stay for a while; `reserve_bytes` are held
+        on the disk for the last words (0: none); `quota_bytes` bounds the file (0: the disk does). `writer`, `connect`
+        and `connect_readonly` (path, busy timeout in seconds) are for simulations: a writer without a thread, a file on
+        another VFS. Raises LedgerOpenError with one sentence that says what to do.
         """
         if telemetry_rows < 1:
             raise ValueError(f"telemetry_rows: must be at least 1, is {telemetry_rows}")
         ledger = cls(clock=clock, boot=boot, instance=machine)
-        state: dict[str, dict[str, bytes]] = {}
-
-        def open_file() -> Store:
-            with contextlib.ExitStack() as undo:
-                connection = undo.enter_context(contextlib.closing(connect(path, busy_timeout_s)))
-                check_file(connection)
-                moved_from = prepare(connection, path, tenant=tenant, store=store, machine=machine, free=free)
-                if moved_from is not None:
-                    _log.warning("the ledger was bound to another machine before; it is now instance %s", machine)
-                opened = Store(connection, tenant=tenant, store=store, telemetry_rows=telemetry_rows)
-                for damage in opened.heal(ledger._stamp()):
-                    _log.error("%s lane damaged after %d: %s", damage.lane, damage.first - 1, damage.detail)
-                state.update(opened.state())
-                undo.pop_all()
-                return opened
-
-        def open_store() -> Store:
-            try:
-                return open_file()
-            except (sqlite3.Error, *NONSENSE) as error:
-                if not is_unreadable(error):
-                    raise
-                aside = set_aside(path)
-                _log.error("the ledger cannot be read (%s); it is kept as %s, a new one begins", error, aside.name)
-            opened = open_file()
-            opened.adopt(
-                salvage(aside, connect_readonly), "the file could not be read and is kept aside", ledger._stamp()
-            )
-            state.update(opened.state())
-            return opened
-
+        opening = Opening(
+            path=path,
+            tenant=tenant,
+            store=store,
+            machine=machine,
+            stamp=ledger._stamp,
+            telemetry_rows=telemetry_rows,
+            retention=retention,
+            reserve=Reserve(path.with_name(path.name + ".reserve"), reserve_bytes, free) if reserve_bytes else None,
+            quota_bytes=quota_bytes,
+            busy_timeout_s=busy_timeout_s,
+            free=free,
+            connect=connect,
+            connect_readonly=connect_readonly,
+            counters=ledger.counters,
+        )
         with contextlib.ExitStack() as undo:
             undo.enter_context(_owned(path))
-            writing = writer(open_store=open_store, settled=ledger._settled, probe_every_s=probe_every_s)
+            writing = writer(open_store=opening.open_store, settled=ledger._settled, probe_every_s=probe_every_s)
             try:
                 opened = await writing.start()
             except sqlite3.Error as error:
                 raise open_error(path, error) from error
+            except LedgerFullError as error:
+                raise FullDiskError(f"{path}: {error}; make room on the disk") from error
             try:
                 reader = undo.enter_context(contextlib.closing(connect_readonly(path, busy_timeout_s)))
             except sqlite3.Error as error:
                 await writing.close()
                 raise open_error(path, error) from error
-            ledger._writer = writing
-            ledger._state = {kind: MappingProxyType(values) for kind, values in state.items()}
-            ledger._lanes = {name: LaneView(row, reader=reader, writer=writing) for name, row in opened.lanes.items()}
+            ledger._attach(opening, opened, writing, reader, disk)
             ledger._cleanup = undo.pop_all()
         return ledger
+
+    def _attach(
+        self,
+        opening: Opening,
+        store: Store,
+        writer: Writing,
+        reader: sqlite3.Connection,
+        disk: Callable[[Path], DiskUse],
+    ) -> None:
+        self._store, self._writer = store, writer
+        self._path, self._connect = opening.path, opening.connect
+        self._state = {kind: MappingProxyType(values) for kind, values in opening.state.items()}
+        self._lanes = {name: LaneView(row, reader=reader, writer=writer) for name, row in store.lanes.items()}
+        self._tidier = Tidier(opening, store, disk=disk)
+        self._writable = not store.reserve_out
 
     # -------------------------------------------------------------- what sessions use
 
@@ -149,7 +165,8 @@ class Ledger:
 
     async def confirm(self, name: Lane, seq: int) -> None:
         """The cloud holds everything up to `seq`: free it, a chunk a transaction. Raises LedgerFullError."""
-        while not await self._writer.call(lambda store: store.confirm(name, seq)):
+        at_s = self._clock.wall().timestamp()
+        while not await self._writer.call(lambda store: store.confirmed.confirm(name, seq, at_s)):
             pass
 
     async def fork(self, name: Lane, common: int, reason: str, *, stream: str | None = None) -> None:
@@ -158,10 +175,30 @@ class Ledger:
         Raises ForkRefusedError, LedgerFullError.
         """
         stamp = self._stamp()
-        await self._writer.call(lambda store: store.fork(name, common, reason, stamp, stream))
+        await self._writer.call(lambda store: fork(store, name, common, reason, stamp, stream=stream))
+
+    # -------------------------------------------------------------- what its keeper uses
+
+    async def tidy(self) -> Tidied:
+        """Look at the disk and do one job of housekeeping. Raises LedgerDamagedError."""
+        now_s, stamp = self._clock.wall().timestamp(), self._stamp()
+        found: Tidied = await self._writer.call(lambda _store: self._tidier.step(now_s, stamp))
+        return found
+
+    @property
+    def level(self) -> Level:
+        """How full the disk is, as it was found last."""
+        return self._tidier.level
+
+    def checkpoint_aside(self) -> None:
+        """Shorten a long log beside the writer. Blocks: call it in a thread."""
+        checkpoint_aside(self._path, self._connect)
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            await self._writer.call(lambda _store: self._tidier.end())
         await self._writer.close()
         self._cleanup.close()
 
@@ -180,15 +217,13 @@ class Ledger:
     ) -> None:
         """Follow the disk: state of what was committed, then the lanes (which wakes the uplink)."""
         self._follow_state([p.transaction for p, o in zip(pendings, outcomes, strict=False) if o is None])
-        for outcome in outcomes:
-            if isinstance(outcome, LedgerFullError):
-                self.counters["append_failed"] += 1
-                if self._writable:
-                    _log.error("the ledger cannot be written: %s", outcome)
-                self._writable = False
-            elif outcome is None and not self._writable:
-                _log.warning("the ledger can be written again")
-                self._writable = True
+        failed = [outcome for outcome in outcomes if isinstance(outcome, LedgerFullError)]
+        self.counters["append_failed"] += len(failed)
+        before, self._writable = self._writable, self._store.writable
+        if before and not self._writable:
+            _log.error("the ledger cannot be written: %s", failed[-1] if failed else "only its reserve is left")
+        elif self._writable and not before:
+            _log.warning("the ledger can be written again")
         for name, row in lanes.items():
             if name in self._lanes:
                 self._lanes[name].moved(row)

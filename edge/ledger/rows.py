@@ -21,8 +21,12 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    """One lane as the database holds it. Rows `freed.seq + 1 … tail.seq` are retained; of those up to `dropped_seq`
-    only the hash is left (telemetry)."""
+    """One lane as the database holds it. Rows `deleted.seq + 1 … tail.seq` are there; of those up to `dropped_seq`
+    only the hash is left (telemetry).
+
+    Up to `freed` the cloud has confirmed: the protocol rests on it. Rows up to it, as far as they are not deleted yet,
+    are for eyes at the store alone and never sent again; `confirmed_bytes` is what they take (events and hashes).
+    """
 
     name: Lane
     stream: str
@@ -30,6 +34,8 @@ class LaneRow:
     tail: Mark
     freed: Mark
     dropped_seq: int
+    deleted: Mark
+    confirmed_bytes: int = 0
 
     @property
     def kept(self) -> int:

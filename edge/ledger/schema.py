@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-
-import sqlite_utils
+from typing import Any
 
 from contracts.envelope import root_hash
 from contracts.event_types import LANES
@@ -17,6 +18,9 @@ from edge.ledger.errors import ForeignLedgerError, FullDiskError, LedgerOpenErro
 APPLICATION_ID = 0x5A475547  # "ZGUG": tells our files from other SQLite files
 MIN_FREE_BYTES = 16 * 1024 * 1024
 WAL_KEPT_BYTES = 16 * 1024 * 1024
+REBUILT_BYTES = 32 * 1024 * 1024  # a file of version 1 up to this size is rebuilt, so that it can give room back
+INCREMENTAL = 2  # of PRAGMA auto_vacuum
+_log = logging.getLogger("zhanggui.ledger")
 TABLES = {"ledger": "ledger_event", "telemetry": "telemetry_event"}
 
 
@@ -30,7 +34,9 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file; of another only when it is rebuilt
         connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA secure_delete=FAST")  # Debian zeroes each freed page: bytes that wear an SD card
         connection.execute(f"PRAGMA journal_size_limit={WAL_KEPT_BYTES}")  # a long reader cannot bloat the WAL for good
     except BaseException:
         connection.close()
@@ -44,7 +50,19 @@ def connect_readonly(path: Path, busy_timeout_s: float = 5.0) -> sqlite3.Connect
     return sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
 
 
-def _first_tables(db: sqlite_utils.Database) -> None:
+def checksum(*values: str | bytes | int | None) -> int:
+    """What tells that a row is as it was written; for rows that no hash chain covers."""
+    found = 0
+    for value in values:
+        part = value if isinstance(value, bytes) else repr(value).encode(errors="surrogatepass")
+        found = zlib.crc32(b"%d:" % len(part) + part, found)
+    return found
+
+
+# ------------------------------------------------------------------ migrations
+
+
+def _first_tables(db: Any) -> None:
     db.table("meta").create({"key": str, "value": str}, pk="key", not_null={"value"})
     db.table("state").create({"kind": str, "key": str, "value": bytes}, pk=("kind", "key"), not_null={"value"})
     db.table("lane").create(
@@ -73,7 +91,27 @@ def _first_tables(db: sqlite_utils.Database) -> None:
         db.table("lane").insert({**row, "parent": None, "dropped_seq": 0})
 
 
-MIGRATIONS: tuple[Callable[[sqlite_utils.Database], None], ...] = (_first_tables,)
+def _retention_and_checksums(db: Any) -> None:
+    """Confirmed rows may stay for a while; rows outside the chains say whether they are as they were written."""
+    lane = db.table("lane")
+    for column, kind, default in (("deleted_seq", int, 0), ("deleted_hash", bytes, ""), ("confirmed_bytes", int, 0)):
+        lane.add_column(column, kind, not_null_default=default)
+    lane.add_column("crc", int, not_null_default=0)
+    db.table("state").add_column("crc", int, not_null_default=0)
+    db.table("confirmed").create({"lane": str, "seq": int, "at_s": int}, pk=("lane", "seq"), not_null={"at_s"})
+    db.execute("UPDATE lane SET deleted_seq=freed_seq, deleted_hash=freed_hash")
+    for name, *values in db.execute(f"SELECT name, {LANE_COLUMNS} FROM lane").fetchall():  # noqa: S608  # names of our own
+        db.execute("UPDATE lane SET crc=? WHERE name=?", (checksum(name, *values), name))
+    rows = db.execute("SELECT kind, key, value FROM state").fetchall()
+    sums = [(checksum(*row), row[0], row[1]) for row in rows]
+    db.conn.executemany("UPDATE state SET crc=? WHERE kind=? AND key=?", sums)
+
+
+LANE_COLUMNS = (
+    "stream, parent, tail_seq, tail_hash, freed_seq, freed_hash, dropped_seq, deleted_seq, deleted_hash,"
+    " confirmed_bytes"
+)
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_first_tables, _retention_and_checksums)
 VERSION = len(MIGRATIONS)
 
 
@@ -98,18 +136,46 @@ def prepare(
             raise FullDiskError(f"{path}: {have} bytes are free, {need} are needed to prepare it; make room first")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        db = sqlite_utils.Database(connection, execute_plugins=False)
-        for migrate in MIGRATIONS[version:]:
-            migrate(db)
+        if version < VERSION:
+            _migrate(connection, version)
         moved_from = _check_owner(connection, path, tenant=tenant, store=store, machine=machine)
-        connection.execute(f"PRAGMA user_version={VERSION}")
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        if version < VERSION:
+            connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    _rebuild(connection, path, free)
     return moved_from
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    import sqlite_utils  # noqa: PLC0415  # it brings numpy, which costs an agent that needs no migration 240 ms
+
+    db = sqlite_utils.Database(connection, execute_plugins=False)
+    for migrate in MIGRATIONS[version:]:
+        migrate(db)
+
+
+def _rebuild(connection: sqlite3.Connection, path: Path, free: Callable[[Path], int]) -> None:
+    """A file of version 1 cannot give room back to the disk until it is rebuilt once. SQLite does that whole or not at
+    all; a large file, or little room, is left for another start."""
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == INCREMENTAL:
+        return
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    size_bytes = pages * connection.execute("PRAGMA page_size").fetchone()[0]
+    if size_bytes > REBUILT_BYTES or free(path.parent) < MIN_FREE_BYTES + 2 * size_bytes:
+        return
+    connection.execute("PRAGMA temp_store=MEMORY")  # /tmp may be another, smaller disk
+    try:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:  # no room after all, or somebody reads: it works as it is
+        _log.warning("the ledger could not be rebuilt (%s): freed room stays within its file", error)
+    finally:
+        connection.execute("PRAGMA temp_store=DEFAULT")
 
 
 def _check_owner(connection: sqlite3.Connection, path: Path, *, tenant: str, store: str, machine: str) -> str | None:
@@ -121,7 +187,8 @@ def _check_owner(connection: sqlite3.Connection, path: Path, *, tenant: str, sto
             f"{path}: the ledger of {theirs['tenant']}/{theirs['store']}, not of {tenant}/{store}; "
             "mend tenant and store in store.toml, or name another data_dir"
         )
-    values = [*ours.items(), ("machine", machine), ("schema", str(VERSION))]
+    wanted = {**ours, "machine": machine, "schema": str(VERSION)}
+    values = [(key, value) for key, value in wanted.items() if found.get(key) != value]
     connection.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", values)
     before = found.get("machine", machine)
     return before if before != machine else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -12,74 +13,69 @@ import msgspec
 from contracts.envelope import (
     MAX_EVENT_BYTES,
     EventTooLargeError,
-    Origin,
     Stamp,
-    decode_envelope,
     encode_event,
     next_hash,
-    root_hash,
 )
-from contracts.event_types import LANES, EventData, Lane, LedgerDamaged, StreamForked, TelemetryDropped, lane_of
-from contracts.ids import new_uuid
-from contracts.messages import Gap, Parent
-from edge.ledger.errors import ForkRefusedError
-from edge.ledger.heal import Salvage, find_damage
+from contracts.event_types import EventData, Lane, LedgerDisk, TelemetryDropped, lane_of
+from contracts.messages import Gap
+from edge.ledger.io_count import written_bytes
+from edge.ledger.lane_rows import SAVE_LANE, BrokenRowError, hash_at, lane_values, load_lanes
+from edge.ledger.reserve import Reserve
+from edge.ledger.retention import Confirmed, Retention
 from edge.ledger.rows import LaneRow, Mark, Pending, Slice
-from edge.ledger.schema import TABLES
+from edge.ledger.schema import TABLES, checksum
 from edge.ports import LedgerFullError, Transaction
 
-FREE_CHUNK_ROWS = 4096  # rows freed in one transaction, so that a large confirmation never holds up a sale
-FORK_CHUNK_ROWS = 512
 ORIGIN_BYTES = 512  # kept free in every event: a fork writes its origin into it and the limit still holds
+NOTE_EVERY = 32  # commits between two notes of the witness, which costs a write without a sync
 DROP_REASON = "overflow"
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR")
+_log = logging.getLogger("zhanggui.ledger")
 
 _INSERT = {lane: f"INSERT INTO {table} (seq, raw, hash) VALUES (?, ?, ?)" for lane, table in TABLES.items()}  # noqa: S608  # names from our own table
-_QUARANTINE = {
-    lane: f"INSERT INTO quarantine (lane, stream, seq, raw, hash, reason) SELECT ?, ?, seq, raw, hash, ? FROM {table} WHERE seq=?"  # noqa: S608,E501  # names from our own table
-    for lane, table in TABLES.items()
-}
 _PROBE = f"INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', printf('%.{MAX_EVENT_BYTES}c', ' '))"  # noqa: S608  # a number of ours
-_SAVE_LANE = (
-    "UPDATE lane SET stream=?, parent=?, tail_seq=?, tail_hash=?, freed_seq=?, freed_hash=?, dropped_seq=? WHERE name=?"
-)
-
-
-def load_lanes(connection: sqlite3.Connection) -> dict[Lane, LaneRow]:
-    """The lanes as the file holds them."""
-    rows = connection.execute(
-        "SELECT name, stream, parent, tail_seq, tail_hash, freed_seq, freed_hash, dropped_seq FROM lane"
-    ).fetchall()
-    return {
-        name: LaneRow(
-            name=name,
-            stream=stream,
-            parent=msgspec.json.decode(parent, type=Parent) if parent else None,
-            tail=Mark(tail_seq, tail_hash),
-            freed=Mark(freed_seq, freed_hash),
-            dropped_seq=dropped_seq,
-        )
-        for name, stream, parent, tail_seq, tail_hash, freed_seq, freed_hash, dropped_seq in rows
-    }
-
-
-def hash_at(connection: sqlite3.Connection, lane: LaneRow, seq: int) -> bytes | None:
-    """The hash of the chain at `seq`; None where the lane does not retain it."""
-    if seq == lane.freed.seq:
-        return lane.freed.hash
-    if not lane.freed.seq < seq <= lane.tail.seq:
-        return None
-    found = connection.execute(f"SELECT hash FROM {TABLES[lane.name]} WHERE seq=?", (seq,)).fetchall()  # noqa: S608  # names from our own table
-    return found[0][0] if found else None
 
 
 class Store:
-    """The ledger's transactions. `lanes` is what is committed, between calls."""
+    """The ledger's transactions. `lanes` is what is committed, between calls.
 
-    def __init__(self, connection: sqlite3.Connection, *, tenant: str, store: str, telemetry_rows: int) -> None:
+    `reserve` is given up by the first append that does not fit: that one and the words after it still become durable,
+    while `reserve_out` tells that nothing new may begin. `damage` holds what SQLite found broken while it ran.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        tenant: str,
+        store: str,
+        telemetry_rows: int,
+        retention: Retention = Retention(),  # noqa: B008  # frozen
+        reserve: Reserve | None = None,
+        quota_bytes: int = 0,
+    ) -> None:
         self.connection = connection
         self.lanes = load_lanes(connection)
+        self.reserve = reserve
+        self.reserve_out = reserve is not None and not reserve.make()
+        self.damage: sqlite3.Error | None = None
+        self.events = 0  # appended since it was opened
+        self.full = False  # the last try failed because the disk takes nothing
+        self.writable = not self.reserve_out  # nothing new may begin without
+        self.witness: Callable[[Mapping[Lane, LaneRow], bool], None] | None = (
+            None  # told of the lanes; True: of a new stream
+        )
+        self.page_bytes: int = connection.execute("PRAGMA page_size").fetchone()[0]
+        self.quota_bytes = quota_bytes
+        self._saved = dict(self.lanes)
+        self._commits = 0
+        self._written_from = written_bytes()
         self._source = f"/{tenant}/{store}/"
         self._telemetry_rows = telemetry_rows
+        self.confirmed = Confirmed(self, retention)
+        self.limit()
 
     # -------------------------------------------------------------- commits
 
@@ -88,22 +84,27 @@ class Store:
 
         If the whole cannot be made durable, each is tried alone, so that one that does not fit fails alone.
         """
+        before = dict(self.lanes)
+        began = False
         try:
             self._begin()
-        except sqlite3.Error as error:
-            return [_full(error)] * len(group)
-        before = dict(self.lanes)
-        try:
+            began = True
             outcomes = [self._apply(pending) for pending in group]
             self._finish()
         except sqlite3.Error as error:
             self._undo(before)
+            if not began:
+                return [self.failed(error)] * len(group)
             if len(group) > 1:
                 return [self.commit([pending])[0] for pending in group]
-            return [_full(error)]
+            if self._last_room(error, group[0].stamp):
+                return self.commit(group)
+            return [self.failed(error)]
         except BaseException:
             self._undo(before)
             raise
+        self._well()
+        self.events += sum(len(p.transaction.records) for p, o in zip(group, outcomes, strict=True) if o is None)
         return outcomes
 
     def probe(self) -> LedgerFullError | None:
@@ -115,8 +116,22 @@ class Store:
                 self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo(self.lanes)
-            return _full(error)
+            return self.failed(error)
+        self._well()
         return None
+
+    def tell(self, data: EventData, stamp: Stamp) -> None:
+        """Append one event of the ledger's own in a transaction of its own. Raises LedgerFullError."""
+        with self.transaction():
+            self.add(data, stamp)
+
+    def add(self, data: EventData, stamp: Stamp) -> None:
+        """Append one event of the ledger's own, inside the transaction that is open."""
+        lanes = dict(self.lanes)
+        name, seq, raw, digest = self._encode(lanes, data, "agent", stamp)
+        self.connection.execute(_INSERT[name], (seq, raw, digest))
+        self.lanes = lanes
+        self.events += 1
 
     def _apply(self, pending: Pending) -> Exception | None:
         """Encode first, then write: an event that is refused leaves nothing behind."""
@@ -132,15 +147,16 @@ class Store:
         for name, seq, raw, digest in rows:
             self.connection.execute(_INSERT[name], (seq, raw, digest))
         if drop is not None:
-            table = TABLES["telemetry"]
-            self.connection.execute(f"UPDATE {table} SET raw=NULL WHERE seq BETWEEN ? AND ?", (drop.first, drop.last))  # noqa: S608  # names from our own table
+            self._forget_bytes(drop)
         self.connection.executemany("DELETE FROM state WHERE kind=? AND key=?", transaction.deletes)
-        self.connection.executemany(
-            "INSERT OR REPLACE INTO state (kind, key, value) VALUES (?, ?, ?)",
-            [(kind, key, value) for (kind, key), value in transaction.puts.items()],
-        )
+        self.put_state(transaction.puts.items())
         self.lanes = lanes
         return None
+
+    def put_state(self, items: Iterable[tuple[tuple[str, str], bytes]]) -> None:
+        """Write durable state, each row with its checksum, inside the transaction that is open."""
+        rows = [(kind, key, value, checksum(kind, key, value)) for (kind, key), value in items]
+        self.connection.executemany("INSERT OR REPLACE INTO state (kind, key, value, crc) VALUES (?, ?, ?, ?)", rows)
 
     def _encode(
         self, lanes: dict[Lane, LaneRow], data: EventData, device: str, stamp: Stamp
@@ -156,18 +172,86 @@ class Store:
         lanes[name] = replace(lane, tail=Mark(seq, digest))
         return name, seq, raw, digest
 
+    # -------------------------------------------------------------- bounded telemetry
+
     def _overflow(self, lanes: dict[Lane, LaneRow]) -> TelemetryDropped | None:
         """The run of oldest telemetry to drop, if there is more than may be kept. A tenth at a time makes one event
         a run, not one a row."""
-        lane = lanes["telemetry"]
-        excess = lane.kept - self._telemetry_rows
+        excess = lanes["telemetry"].kept - self._telemetry_rows
         if excess <= 0:
             return None
-        count = excess + max(1, self._telemetry_rows // 10) - 1
-        first = max(lane.freed.seq, lane.dropped_seq) + 1
-        last = first + count - 1
-        lanes["telemetry"] = replace(lane, dropped_seq=last)
-        return TelemetryDropped(stream=lane.stream, first=first, last=last, count=count, reason=DROP_REASON)
+        return _dropped(lanes, excess + max(1, self._telemetry_rows // 10) - 1, DROP_REASON)
+
+    def drop_telemetry(self, count: int, reason: str, stamp: Stamp) -> None:
+        """Drop the bytes of the `count` oldest events that have theirs, and say so. Raises LedgerFullError."""
+        with self.transaction():
+            lanes = dict(self.lanes)
+            drop = _dropped(lanes, count, reason)
+            self.lanes = lanes
+            self._forget_bytes(drop)
+            self.add(drop, stamp)
+
+    def _forget_bytes(self, drop: TelemetryDropped) -> None:
+        table = TABLES["telemetry"]
+        self.connection.execute(f"UPDATE {table} SET raw=NULL WHERE seq BETWEEN ? AND ?", (drop.first, drop.last))  # noqa: S608  # names from our own table
+
+    # -------------------------------------------------------------- a disk that takes nothing
+
+    def _last_room(self, error: sqlite3.Error, stamp: Stamp) -> bool:
+        """Give the reserve up if that can help, and say so with the first of the room; True if it was given up."""
+        code = getattr(error, "sqlite_errorname", "") or ""
+        if self.reserve is None or not code.startswith(_FULL) or not self.reserve.release():
+            return False
+        self.reserve_out, self.writable = True, False
+        self.limit()
+        _log.error("the disk is full (%s): the reserve of %d bytes is given up", error, self.reserve.size_bytes)
+        with contextlib.suppress(LedgerFullError):
+            self.tell(LedgerDisk(level="full", used_percent=100, free_bytes=0, detail=str(error)[:200]), stamp)
+        return True
+
+    def renew_reserve(self) -> bool:
+        """Take the reserve back if there is room for it and more; True if it stands."""
+        if self.reserve is not None and self.reserve_out and self._fits_quota(self.reserve.size_bytes):
+            before = written_bytes()
+            self.reserve_out = not self.reserve.make()
+            self._written_from += written_bytes() - before  # no event's
+            self.limit()
+            self.writable = not self.full and not self.reserve_out
+        return not self.reserve_out
+
+    def limit(self) -> None:
+        """Hold the file below its quota; the last words may go beyond it by the size of the reserve."""
+        if self.quota_bytes:
+            more = self.reserve.size_bytes if self.reserve is not None and self.reserve_out else 0
+            self.connection.execute(f"PRAGMA max_page_count={(self.quota_bytes + more) // self.page_bytes}")
+
+    def used_bytes(self) -> int:
+        """What the file's pages hold; free pages do not count."""
+        pages, free = (self.connection.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "freelist_count"))
+        return int((pages - free) * self.page_bytes)
+
+    def _fits_quota(self, more_bytes: int) -> bool:
+        return not self.quota_bytes or self.used_bytes() + more_bytes <= self.quota_bytes
+
+    def failed(self, error: sqlite3.Error) -> LedgerFullError:
+        """The caller's error for a transaction that is not durable; a damaged file is noted."""
+        self.note_damage(error)
+        self.writable = False
+        self.full = (getattr(error, "sqlite_errorname", "") or "").startswith(_FULL)
+        return LedgerFullError(f"not durable: {error}")
+
+    def _well(self) -> None:
+        self.full, self.writable = False, not self.reserve_out
+
+    def written_bytes(self) -> int:
+        """Bytes that this thread wrote to the disk for the ledger since it was opened."""
+        return written_bytes() - self._written_from
+
+    def note_damage(self, error: Exception) -> None:
+        """Remember that SQLite found the file broken; the ledger's keeper ends the agent for it."""
+        code = getattr(error, "sqlite_errorname", "") or ""
+        if isinstance(error, BrokenRowError) or (isinstance(error, sqlite3.Error) and code.startswith(_DAMAGE)):
+            self.damage = self.damage or error
 
     # -------------------------------------------------------------- reads
 
@@ -200,7 +284,7 @@ class Store:
             )
         events: list[bytes] = []
         size = 0
-        for _, raw, digest in self._rows(name, start, max_events):
+        for _, raw, digest in self.rows(name, start, max_events):
             size += len(raw) + 1  # the comma
             if events and size > max_bytes:
                 break
@@ -208,142 +292,42 @@ class Store:
             last_hash = digest
         return Slice(lane.stream, start + 1, prev_hash, events, last_hash, gap)
 
-    def _rows(self, name: Lane, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    def rows(self, name: Lane, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Sequence, bytes and hash of up to `limit` rows after `after_seq`."""
         query = f"SELECT seq, raw, hash FROM {TABLES[name]} WHERE seq>? ORDER BY seq LIMIT ?"  # noqa: S608  # names from our own table
         return self.connection.execute(query, (after_seq, limit)).fetchall()
 
-    # -------------------------------------------------------------- confirmation and forks
-
-    def confirm(self, name: Lane, seq: int) -> bool:
-        """Free events up to `seq`, a chunk a call; True once all are freed. Raises LedgerFullError."""
-        lane = self.lanes[name]
-        target = min(seq, lane.freed.seq + FREE_CHUNK_ROWS)
-        if target > lane.tail.seq:
-            raise ValueError(f"{name}: cannot free {seq}, the tail is {lane.tail.seq}")
-        if target <= lane.freed.seq:
-            return True
-        before = dict(self.lanes)
-        try:
-            self._begin()
-            digest = hash_at(self.connection, lane, target)
-            assert digest is not None, f"{name}: no hash at {target}"
-            self.connection.execute(f"DELETE FROM {TABLES[name]} WHERE seq<=?", (target,))  # noqa: S608  # names from our own table
-            self.lanes = {**self.lanes, name: replace(lane, freed=Mark(target, digest))}
-            self._finish()
-        except sqlite3.Error as error:
-            self._undo(before)
-            raise _full(error) from error
-        return target >= seq
-
-    def fork(self, name: Lane, common: int, reason: str, stamp: Stamp, stream: str | None = None) -> None:
-        """Leave the stream after `common`: a new stream that names its parent and holds the events after `common`
-        again, each with its origin, and a `stream.forked`. One transaction. Raises ForkRefusedError, LedgerFullError.
-        """
-        old = self.lanes[name]
-        if stream not in (None, old.stream):
-            raise ForkRefusedError(f"{name}: {stream} is not the current stream")
-        parent_hash = hash_at(self.connection, old, common)
-        if parent_hash is None:
-            raise ForkRefusedError(f"{name}: {common} is not retained ({old.freed.seq} to {old.tail.seq} are)")
-        before = dict(self.lanes)
-        try:
-            self._begin()
-            self._leave(old, common, parent_hash)
-            self._tell(StreamForked(lane=name, parent=old.stream, common=common, reason=reason), stamp)
-            self._finish()
-        except sqlite3.Error as error:
-            self._undo(before)
-            raise _full(error) from error
-
-    def heal(self, stamp: Stamp) -> list[LedgerDamaged]:
-        """Fork every lane whose chain is broken, at what is confirmed; set broken rows aside; return what was found."""
-        found: list[LedgerDamaged] = []
-        for name in LANES:
-            lane = self.lanes[name]
-            damage = find_damage(self.connection, lane)
-            if damage is None:
-                continue
-            self._begin()
-            for seq in damage.bad:
-                self.connection.execute(_QUARANTINE[name], (name, lane.stream, "breaks the chain", seq))
-                self.connection.execute(f"DELETE FROM {TABLES[name]} WHERE seq=?", (seq,))  # noqa: S608  # names from our own table
-            self._leave(lane, *lane.freed)  # nothing after it is known to be in the cloud, so all of it goes again
-            self._tell(StreamForked(lane=name, parent=lane.stream, common=lane.freed.seq, reason="damaged"), stamp)
-            detail = f"{len(damage.bad)} places broken, {damage.missing} rows missing; what was readable is kept aside"
-            event = LedgerDamaged(lane=name, first=damage.first, last=damage.last, detail=detail)
-            self._tell(event, stamp)
-            self._finish()
-            found.append(event)
-        return found
-
-    def adopt(self, saved: Salvage, detail: str, stamp: Stamp) -> list[LedgerDamaged]:
-        """Re-append what an unreadable file still gave, each with its origin, and say so. One transaction."""
-        self._begin()
-        found: list[LedgerDamaged] = []
-        for name, events in saved.events.items():
-            tail = self.lanes[name].tail
-            for stream, seq, raw, digest in events:
-                origin = Origin(stream=stream, seq=seq, hash=digest.hex())
-                again = reappended(raw, stream=self.lanes[name].stream, seq=tail.seq + 1, origin=origin)
-                tail = Mark(tail.seq + 1, next_hash(tail.hash, again))
-                self.connection.execute(_INSERT[name], (tail.seq, again, tail.hash))
-            self.lanes = {**self.lanes, name: replace(self.lanes[name], tail=tail)}
-            seqs = [seq for _, seq, _, _ in events]
-            said = f"{detail}; {len(events)} events were saved"
-            found.append(LedgerDamaged(lane=name, first=min(seqs, default=0), last=max(seqs, default=0), detail=said))
-        rows = [(kind, key, value) for (kind, key), value in saved.state.items()]
-        self.connection.executemany("INSERT OR REPLACE INTO state (kind, key, value) VALUES (?, ?, ?)", rows)
-        for event in found:
-            self._tell(event, stamp)
-        self._finish()
-        return found
-
-    def _tell(self, data: EventData, stamp: Stamp) -> None:
-        """Append one event of the ledger's own, inside the transaction that is open."""
-        lanes = dict(self.lanes)
-        name, seq, raw, digest = self._encode(lanes, data, "agent", stamp)
-        self.connection.execute(_INSERT[name], (seq, raw, digest))
-        self.lanes = lanes
-
-    def _leave(self, old: LaneRow, common: int, digest: bytes) -> None:
-        """Start a new stream that names `old` as its parent, inside the transaction that is open."""
-        fresh = new_uuid()
-        root = Mark(0, root_hash(fresh))
-        parent = Parent(stream=old.stream, common=common, hash=digest.hex())
-        self._start_stream(LaneRow(old.name, fresh, parent, root, root, 0), old, common)
-
-    def _start_stream(self, lane: LaneRow, old: LaneRow, common: int) -> None:
-        """Re-append in place: the new sequence of an event is never above its old one, so ascending order overwrites
-        only rows that were read, and a backlog of any size passes in chunks."""
-        table, tail = TABLES[lane.name], lane.tail
-        for seq, raw, digest in self._chunks(lane.name, max(common, old.dropped_seq)):
-            origin = Origin(stream=old.stream, seq=seq, hash=digest.hex())
-            again = reappended(raw, stream=lane.stream, seq=tail.seq + 1, origin=origin)
-            tail = Mark(tail.seq + 1, next_hash(tail.hash, again))
-            self.connection.execute(
-                f"INSERT OR REPLACE INTO {table} (seq, raw, hash) VALUES (?, ?, ?)",  # noqa: S608  # names from our own table
-                (tail.seq, again, tail.hash),
-            )
-        self.connection.execute(f"DELETE FROM {table} WHERE seq>?", (tail.seq,))  # noqa: S608  # names from our own table
-        self.connection.execute("UPDATE sqlite_sequence SET seq=? WHERE name=?", (tail.seq, table))
-        self.lanes = {**self.lanes, lane.name: replace(lane, tail=tail)}
-
-    def _chunks(self, name: Lane, after_seq: int) -> Iterator[tuple[int, bytes, bytes]]:
-        while rows := self._rows(name, after_seq, FORK_CHUNK_ROWS):
-            yield from rows
-            after_seq = rows[-1][0]
-
     # -------------------------------------------------------------- transactions
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block or nothing, on disk and in `lanes`. Raises LedgerFullError."""
+        before = dict(self.lanes)
+        try:
+            self._begin()
+            yield
+            self._finish()
+        except sqlite3.Error as error:
+            self._undo(before)
+            raise self.failed(error) from error
+        except BaseException:
+            self._undo(before)
+            raise
 
     def _begin(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
 
     def _finish(self) -> None:
-        for lane in self.lanes.values():
-            parent = msgspec.json.encode(lane.parent).decode() if lane.parent else None
-            values = (lane.stream, parent, *lane.tail, *lane.freed, lane.dropped_seq, lane.name)
-            self.connection.execute(_SAVE_LANE, values)
+        changed = [lane for name, lane in self.lanes.items() if lane != self._saved[name]]
+        for lane in changed:
+            values = lane_values(lane)
+            self.connection.execute(SAVE_LANE, (*values, checksum(lane.name, *values), lane.name))
         self.connection.execute("COMMIT")
+        born = any(lane.stream != self._saved[lane.name].stream for lane in changed)
+        self._saved = dict(self.lanes)
+        self._commits += 1
+        if self.witness is not None and (born or self._commits % NOTE_EVERY == 0):
+            self.witness(self.lanes, born)
 
     def _undo(self, before: dict[Lane, LaneRow]) -> None:
         """Back to what is on disk; SQLite may have rolled back by itself."""
@@ -353,12 +337,13 @@ class Store:
                 self.connection.execute("ROLLBACK")
 
 
-def reappended(raw: bytes, *, stream: str, seq: int, origin: Origin) -> bytes:
-    """The bytes of an event in a new stream; an event that was re-appended before keeps its first origin."""
-    envelope = decode_envelope(raw)
-    return msgspec.json.encode(
-        msgspec.structs.replace(envelope, id=f"{stream}:{seq}", sequence=seq, origin=envelope.origin or origin)
-    )
+def _dropped(lanes: dict[Lane, LaneRow], count: int, reason: str) -> TelemetryDropped:
+    """The run of the `count` oldest events of telemetry that have their bytes; moves the mark in `lanes`."""
+    lane = lanes["telemetry"]
+    first = max(lane.freed.seq, lane.dropped_seq) + 1
+    last = first + count - 1
+    lanes["telemetry"] = replace(lane, dropped_seq=last)
+    return TelemetryDropped(stream=lane.stream, first=first, last=last, count=count, reason=reason)
 
 
 def _check_state(transaction: Transaction) -> None:
@@ -367,7 +352,3 @@ def _check_state(transaction: Transaction) -> None:
             raise TypeError(f"state {kind!r}/{key!r}: kind and key are text, the value is bytes")
     for kind, key in (*transaction.puts, *transaction.deletes):
         kind.encode(), key.encode()  # lone surrogates would fail inside the transaction of others
-
-
-def _full(error: sqlite3.Error) -> LedgerFullError:
-    return LedgerFullError(f"not durable: {error}")

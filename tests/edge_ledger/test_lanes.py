@@ -10,7 +10,7 @@ from contracts.clock import ManualClock
 from contracts.envelope import decode_data, decode_envelope, next_hash, root_hash
 from contracts.event_types import CommandAccepted, StreamForked, TelemetryDropped
 from edge.ledger import ForkRefusedError, Ledger, verify
-from edge.ledger.store import FREE_CHUNK_ROWS
+from edge.ledger.retention import FREE_CHUNK_ROWS
 from edge.ports import LedgerFullError, Transaction
 from tests.edge_ledger.conftest import measure, sale, sales
 

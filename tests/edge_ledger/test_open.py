@@ -59,6 +59,7 @@ async def test_a_newer_file_is_refused_and_left_as_it_is(opened, path) -> None:
     await (await opened()).close()
     with sqlite3.connect(path) as newer:
         newer.execute("PRAGMA user_version=99")
+    path.with_name("ledger.db.witness").unlink()  # it says that this version wrote the file: then 99 is a flipped byte
     with pytest.raises(NewerLedgerError, match=r"schema 99.*install that version again"):
         await opened()
     with pytest.raises(LedgerOpenError, match="newer"):
