@@ -88,6 +88,16 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmView:
+    """One thing that is wrong until somebody has mended it; `what` is its name for programs."""
+
+    what: str
+    since_ms: int
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
 class VisitorBar:
     """Crossings in one interval."""
 
@@ -106,6 +116,7 @@ class StoreView:
     counters: dict[str, int]  # drops and refusals the store reported, by name
     watermarks: dict[str, int]  # by lane
     dead_letters: int
+    alarms: tuple[AlarmView, ...] = ()  # oldest first
 
 
 class Views(Protocol):

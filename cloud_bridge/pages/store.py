@@ -31,6 +31,7 @@ class StorePageView:
         self._unknown = Part()
         with ui.element("div").classes("op-stack") as self._body:
             self._health = Part("section")
+            self._alarms = Part("section")
             with ui.element("div").classes("op-columns"):
                 with ui.element("div").classes("op-stack"):
                     self._visitors = Part("section")
@@ -71,6 +72,7 @@ class StorePageView:
         sent += self._rename(name)
         sent += self._stale.show(draw.stale_banner(row, now_ms=now_ms, lang=lang))
         sent += self._health.show(draw.health(row, now_ms=now_ms, lang=lang))
+        sent += self._alarms.show(draw.alarms(view.alarms, now_ms=now_ms, lang=lang))
         sent += self._visitors.show(draw.visitors(view.visitors, now_ms=now_ms, lang=lang))
         sent += self._no_cabinet.show(Markup("") if view.cabinets else draw.no_cabinet(lang))
         sent += self._cabinets.show(draw.cabinet(one, lang) for one in view.cabinets)

@@ -9,6 +9,7 @@ from cloud_bridge.pages.fleet_query import state_of
 from cloud_bridge.pages.naming import local_name, state_chip, stock_percent
 from cloud_bridge.pages.shared_drawings import counters
 from cloud_bridge.views import (
+    AlarmView,
     CabinetView,
     CompartmentView,
     DeviceView,
@@ -185,6 +186,22 @@ def devices(views: Sequence[DeviceView], *, now_ms: int, lang: Lang) -> Markup:
 
 
 _DEVICE_HEADS: Final = ("store.device", "store.device.state", "store.device.since")
+
+
+def alarms(views: Sequence[AlarmView], *, now_ms: int, lang: Lang) -> Markup:
+    """What is wrong until somebody has mended it; empty markup when nothing is."""
+    if not views:
+        return Markup("")
+    rows = (
+        tag(
+            "li",
+            chip("fault", view.zh if lang == "zh" else view.en, icon_name="bell"),
+            " ",
+            tag("small", relative_time(view.since_ms, now_ms=now_ms, lang=lang)),
+        )
+        for view in views
+    )
+    return card(t("store.alarms", lang), tag("ul", rows, class_="op-alarms"))
 
 
 def event(view: EventView, *, now_ms: int, lang: Lang) -> Markup:

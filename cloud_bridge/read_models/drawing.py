@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cloud_bridge.presence import PresenceBook
+from cloud_bridge.read_models.alarms import draw_alarms
 from cloud_bridge.read_models.state import Compartment, Device, StoreState
 from cloud_bridge.views import (
     CabinetView,
@@ -67,6 +68,7 @@ def store_view(state: StoreState, presence: PresenceBook, now_ms: int) -> StoreV
         counters=dict(state.counters),
         watermarks=dict(state.watermarks),
         dead_letters=state.dead_letters,
+        alarms=draw_alarms(state.alarms),
     )
 
 

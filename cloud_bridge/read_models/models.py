@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.streams import Place
 from cloud_bridge.presence import PresenceBook
+from cloud_bridge.read_models.alarms import loss_alarm, losses
 from cloud_bridge.read_models.drawing import fleet_row, store_view
 from cloud_bridge.read_models.sentences import dead_letter, sentence, unknown
 from cloud_bridge.read_models.state import StoreState, UnreadableDocumentError
@@ -144,6 +145,8 @@ class ReadModels(Views):
 
     async def _follow(self) -> int:
         applied = 0
+        for loss in await self._storage.read(losses):
+            self._state(loss.tenant, loss.store).alarm(loss_alarm(loss.lane, loss.first, loss.last), loss.noticed_ms)
         while True:
             waiting: dict[tuple[str, str], list[tuple[Stream, int]]] = {}
             for stream in await self._storage.read(_streams):

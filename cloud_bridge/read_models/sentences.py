@@ -229,6 +229,9 @@ def _agent(data: e.EventData) -> Sentence:
             return f"指令 {kind} 完成", f"Command {kind} done", "ok"
         case e.CommandCompleted(kind=kind, outcome=outcome):
             return f"指令 {kind} 结果：{outcome}", f"Command {kind}: {outcome}", "attention"
+        case e.StreamForked(lane=lane, reason="cloud_loss", lost_first=first, lost_last=last):
+            zh = f"云端丢失了已确认的 {lane} 第 {first}–{last} 条，账本已分叉"
+            return zh, f"The cloud lost confirmed events {first}–{last} of {lane}; the stream forked", "fault"
         case e.StreamForked(lane=lane, reason=reason):
             return f"账本 {lane} 分叉（{reason}）", f"The {lane} stream forked ({reason})", "fault"
         case e.LedgerDamaged(lane=lane, first=first, last=last):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from cloud_bridge.read_models.alarms import loss_alarm
 from cloud_bridge.read_models.names import Names
 from cloud_bridge.read_models.tallies import Tallies, keep, parse_ms
 from cloud_bridge.views import EventView
@@ -144,16 +145,16 @@ class StoreState:
             case e.CabinetDoorForced(compartment=compartment):
                 place = self.place(compartment)
                 place.door, place.incident = "open", True
-                self._alarm(f"forced {compartment}", time_ms)
+                self.alarm(f"forced {compartment}", time_ms)
             case e.CabinetDoorHeldOpen(compartment=compartment):
                 self.place(compartment).door = "open"
-                self._alarm(f"held open {compartment}", time_ms)
+                self.alarm(f"held open {compartment}", time_ms)
             case e.CabinetStockUnexplained(compartment=compartment, shelves=shelves):
                 self._closed(compartment)  # the store looks at weights only behind a closed door
                 place = self.place(compartment)
                 place.incident = False
                 place.uncounted |= {shelf.shelf for shelf in shelves if shelf.delta_g is None}
-                self._alarm(f"unexplained {compartment}", time_ms)  # until somebody has counted
+                self.alarm(f"unexplained {compartment}", time_ms)  # until somebody has counted
             case e.CabinetSettlementNeedsReview(session=session, shelves=shelves):
                 keep(self.reviews, session, None)
                 known = self._free(session)
@@ -203,17 +204,17 @@ class StoreState:
                 self._device(device, kind, "offline", time_ms, detail)
             case e.DeviceFault(device=device, kind=kind, code=code, detail=detail):
                 self._device(device, kind, "degraded", time_ms, f"{code}: {detail}" if detail else code)
-                self._alarm(f"fault {device} {code}", time_ms)
+                self.alarm(f"fault {device} {code}", time_ms)
             case e.DeviceRecovered(device=device, kind=kind, code=code):
                 self.alarms.pop(f"fault {device} {code}", None)
                 if not any(alarm.startswith(f"fault {device} ") for alarm in self.alarms):
                     self._device(device, kind, "online", time_ms)
             case e.LicenceExpired(scope=scope):
-                self._alarm(f"licence {scope}", time_ms)
+                self.alarm(f"licence {scope}", time_ms)
             case e.LedgerDamaged(lane=lane):
-                self._alarm(f"damaged {lane}", time_ms)
-            case e.StreamForked(lane=lane, reason="cloud_loss"):
-                self._alarm(f"cloud loss {lane}", time_ms)
+                self.alarm(f"damaged {lane}", time_ms)
+            case e.StreamForked(lane=lane, reason="cloud_loss", lost_first=first, lost_last=last):
+                self.alarm(loss_alarm(lane, first, last), time_ms)
             case e.AgentHealth(counters=counters):
                 self.counters = dict(counters)
             case _:
@@ -231,8 +232,10 @@ class StoreState:
         self.alarms.pop(f"forced {compartment}", None)
         self.alarms.pop(f"held open {compartment}", None)
 
-    def _alarm(self, what: str, time_ms: int) -> None:
+    def alarm(self, what: str, time_ms: int) -> None:
+        """Something is wrong since then, or since earlier."""
         if what not in self.alarms:
+            self.revision += 1
             keep(self.alarms, what, time_ms)
 
     def _device(self, device: str, kind: str, state: DeviceState, time_ms: int, detail: str = "") -> None:

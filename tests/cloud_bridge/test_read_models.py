@@ -14,6 +14,7 @@ from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
 from cloud_bridge.presence import PresenceBook
 from cloud_bridge.read_models import ReadModels
+from cloud_bridge.read_models.alarms import draw_alarms
 from cloud_bridge.read_models.names import Names
 from cloud_bridge.read_models.sentences import sentence
 from cloud_bridge.read_models.state import EVENTS_SHOWN
@@ -24,6 +25,7 @@ from contracts import event_types as e
 from contracts.clock import ManualClock, rfc3339, unix_ms
 from contracts.envelope import Origin
 from contracts.event_types import EVENT_TYPES, EventData, Line, ShelfDelta
+from contracts.messages import Hello, Parent
 from contracts.planogram import CabinetPlace, CompartmentPlace, DevicePlace, Product, ShelfPlace, StoreDocument
 from tests.cloud_bridge.wire import CHILD, LEDGER, TELEMETRY, Chain
 
@@ -429,6 +431,59 @@ async def test_an_alarm_is_counted_once_until_it_is_cured(
     if cure is not None:
         await world.tell(cure)
         assert world.row.alarms == 0
+
+
+async def lose(world: World, first: int, last: int) -> Chain:
+    """The cloud holds the ledger up to `first - 1`, and a fork says that `last` had been confirmed."""
+    parent, child = world.chains["ledger"], Chain(CHILD)
+    assert len(parent.raws) == first - 1
+    said = Hello(
+        stream=CHILD, instance="i", nonce="n", next_seq=1, tail_hash=child.hashes[0].hex(), t0=0,
+        parent=Parent(stream=parent.stream, common=last, hash="00" * 32),
+    )  # fmt: skip
+    assert await world.ingest.hello(LEDGER, said) is not None
+    return child
+
+
+async def test_what_the_cloud_lost_is_an_alarm_with_its_range_though_the_store_has_not_told_it_yet(
+    world: World,
+) -> None:
+    await lose(world, 6, 9)
+    await world.models.catch_up()
+    (alarm,) = world.view.alarms
+    assert (world.row.alarms, alarm.what) == (1, "cloud loss ledger 6–9")
+    assert alarm.zh == "云端丢失了已确认的记录：ledger 6–9"
+    assert alarm.en == "The cloud lost events it had confirmed: ledger 6–9"
+    assert alarm.since_ms == unix_ms(world.clock.wall())
+
+
+async def test_the_store_and_the_cloud_tell_one_and_the_same_loss(world: World) -> None:
+    child = await lose(world, 6, 9)
+    child.say(
+        e.StreamForked(lane="ledger", parent="p", common=9, reason="cloud_loss", lost_first=6, lost_last=9),
+        time=rfc3339(world.clock.wall()),
+    )
+    await world.ingest.batch(LEDGER, child.batch(1, 1))
+    await world.models.catch_up()
+    assert [alarm.what for alarm in world.view.alarms] == ["cloud loss ledger 6–9"]
+    assert "lost confirmed events 6–9" in world.view.events[0].en
+    await world.models.rebuild()
+    assert world.row.alarms == 1
+
+
+async def test_every_alarm_has_words_in_both_languages(world: World) -> None:
+    await world.tell(
+        e.CabinetDoorForced(compartment="A1"),
+        e.CabinetDoorHeldOpen(compartment="A2"),
+        e.DeviceFault(device="uplink", kind="uplink", code="certificate_expired"),
+        e.LicenceExpired(scope="tobacco"),
+        e.LedgerDamaged(lane="ledger", first=1, last=2),
+    )
+    assert len(world.view.alarms) == world.row.alarms == 5
+    for alarm in (*world.view.alarms, *draw_alarms({"unexplained A1": 0, "cloud loss ledger": 0})):
+        assert alarm.what not in (alarm.zh, alarm.en)
+        assert re.search("[一-鿿]", alarm.zh)
+    assert draw_alarms({"new kind of trouble": 5})[0].en == "new kind of trouble"
 
 
 async def test_a_fork_of_a_restored_disk_is_no_alarm(world: World) -> None:

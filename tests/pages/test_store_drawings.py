@@ -9,7 +9,7 @@ import pytest
 from cloud_bridge.pages import store_drawings as draw
 from cloud_bridge.pages.naming import local_name, reasons, store_href, store_name
 from cloud_bridge.pages.shared_drawings import counters
-from cloud_bridge.views import CabinetView, CompartmentView, DeviceView, EventView, ShelfView, VisitorBar
+from cloud_bridge.views import AlarmView, CabinetView, CompartmentView, DeviceView, EventView, ShelfView, VisitorBar
 from tests.pages.conftest import NOW_MS
 from tests.pages.fake_views import fleet_row, make_store, slot
 
@@ -28,6 +28,14 @@ def test_a_store_that_never_spoke_is_said_so() -> None:
     assert "has never sent a message" in draw.stale_banner(row, now_ms=NOW_MS, lang="en")
     assert reasons(row, now_ms=NOW_MS, lang="en") == ["never heard of"]
     assert ">never<" in draw.health(row, now_ms=NOW_MS, lang="en")
+
+
+def test_alarms_are_listed_in_the_readers_language_and_nothing_is_drawn_without_one() -> None:
+    alarm = AlarmView("cloud loss ledger 3–4", NOW_MS - 60_000, "云端丢失", "The cloud lost events: ledger 3–4")
+    drawn = draw.alarms((alarm,), now_ms=NOW_MS, lang="en")
+    assert "The cloud lost events: ledger 3–4" in drawn
+    assert "云端丢失" in draw.alarms((alarm,), now_ms=NOW_MS, lang="zh")
+    assert draw.alarms((), now_ms=NOW_MS, lang="en") == ""
 
 
 def test_reasons_name_all_that_is_wrong() -> None:
