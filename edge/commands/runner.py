@@ -73,6 +73,7 @@ class CommandRunner:
             self.counters["dropped_starting"] += 1  # the bridge says it again after the next hello
             return
         self._queue(self._machine.received(command, self._facts()))
+        self._wake.set()
 
     @property
     def open(self) -> int:
@@ -99,6 +100,7 @@ class CommandRunner:
     # -------------------------------------------------------------- one turn
 
     async def _turn(self) -> None:
+        """Everything that is due; what comes meanwhile wakes the next turn."""
         self._wake.clear()
         self._queue(self._machine.look(self._facts()))
         while self._todo:
@@ -134,7 +136,6 @@ class CommandRunner:
                 self._handler(action.kind).close(action.args)
             else:
                 self._todo.append(action)
-        self._wake.set()
 
     async def _append(self, append: Append) -> None:
         puts, deletes = state_of(append)
@@ -164,6 +165,7 @@ class CommandRunner:
             result = Result("unknown", "timed_out")
         log.info("command %s (%s): %s %s", effect.command, effect.kind, result.outcome, result.detail)
         self._queue(self._machine.ended(effect.command, result, self._facts()))
+        self._wake.set()
 
     def _look(self, look: Look) -> None:
         so = self._handler(look.kind).so(look.args) if look.args is not None and look.kind in self._handlers else ""
