@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from contracts.envelope import next_hash, root_hash
 from contracts.event_types import Lane
@@ -34,8 +35,7 @@ class Cursor:
         return cls(stream, lane, 0, root_hash(stream))
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One event in its place in the chain."""
 
     seq: int
@@ -115,17 +115,29 @@ def _malformed(cursor: Cursor, batch: Batch) -> str:
     return ""
 
 
-def decide(cursor: Cursor, batch: Batch, known: Mapping[int, bytes], *, window: int) -> Decision:
-    """What to do with `batch`. `known` holds the stored hashes of `overlap_of`, none for sequences inside a gap."""
-    if reason := _malformed(cursor, batch):
-        return Refuse(batch.first_seq, reason)
-    previous = bytes.fromhex(batch.prev_hash)
-    link_hash = bytes.fromhex(batch.gap.last_hash) if batch.gap else previous
+def links_of(batch: Batch) -> list[Link]:
+    """The events of `batch` in the chain that it claims to go on with. Asks nothing of what the cloud holds."""
+    link_hash = bytes.fromhex(batch.gap.last_hash if batch.gap else batch.prev_hash)
     links = []
     for seq, event in enumerate(batch.events, batch.first_seq):
         raw = bytes(event)
         link_hash = next_hash(link_hash, raw)
         links.append(Link(seq, raw, link_hash))
+    return links
+
+
+def decide(
+    cursor: Cursor, batch: Batch, known: Mapping[int, bytes], *, window: int, links: list[Link] | None = None
+) -> Decision:
+    """What to do with `batch`. `known` holds the stored hashes of `overlap_of`, none for sequences inside a gap.
+
+    `links` is what `links_of` says of the batch, for whoever has asked already.
+    """
+    if reason := _malformed(cursor, batch):
+        return Refuse(batch.first_seq, reason)
+    links = links_of(batch) if links is None else links
+    previous = bytes.fromhex(batch.prev_hash)
+    link_hash = links[-1].hash if links else bytes.fromhex(batch.gap.last_hash if batch.gap else batch.prev_hash)
     if link_hash != bytes.fromhex(batch.last_hash):
         return Refuse(batch.first_seq, "bad_chain")
 

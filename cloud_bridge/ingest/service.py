@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,19 @@ import msgspec
 
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest import streams
-from cloud_bridge.ingest.machine import Accept, Cursor, Decision, Ignore, Park, Refuse, decide, overlap_of
+from cloud_bridge.ingest.machine import (
+    Accept,
+    Cursor,
+    Decision,
+    Ignore,
+    Link,
+    Park,
+    Refuse,
+    decide,
+    links_of,
+    overlap_of,
+)
+from cloud_bridge.ingest.screening import Screened
 from cloud_bridge.ingest.streams import Held, Place, RefusedStreamError
 from cloud_bridge.ingest.window import FULL_WINDOW, ReceiveWindow
 from cloud_bridge.storage import Db, Storage
@@ -19,6 +32,7 @@ from contracts.clock import Clock, unix_ms
 from contracts.messages import Ack, Batch, Hello, HelloAnswer, Refusal
 
 RECEIVE_WINDOW = FULL_WINDOW
+log = logging.getLogger("zhanggui.cloud_bridge")
 Progress = Callable[[Place, int], None]
 
 
@@ -29,6 +43,20 @@ class Outcome:
     cursor: Cursor
     refused: str = ""
     counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What can be known of a batch without the database: read before the transaction, which is then a short one."""
+
+    links: list[Link]
+    screened: Screened
+
+    @classmethod
+    def of(cls, place: Place, batch: Batch) -> Read:
+        """The chain that the batch claims, and what each event is worth."""
+        links = links_of(batch)
+        return cls(links, streams.screened_of(place, batch.stream, links))
 
 
 class Ingest:
@@ -72,16 +100,24 @@ class Ingest:
             return None
         if lost:
             self._counters.add("events_lost_by_cloud", lost)
+            log.error(
+                "%s/%s: of the %s lane this cloud lost %d events it had confirmed",
+                place.tenant,
+                place.store,
+                place.lane,
+                lost,
+            )
         return msgspec.structs.replace(answer, window=self.announced, t1=t1, t2=unix_ms(self._clock.wall()))
 
     async def batch(self, place: Place, batch: Batch) -> Ack:
         """The ack or the refusal of a batch, after the commit. Raises what the commit raised: then nothing is known."""
         now_ms = unix_ms(self._clock.wall())
         loop = asyncio.get_running_loop()
+        read = Read.of(place, batch)
         began_s = loop.time()
         try:
             outcome = await self._storage.write(
-                lambda db: apply_batch(db, place, batch, now_ms=now_ms, window=self._parked_within)
+                lambda db: apply_batch(db, place, batch, now_ms=now_ms, window=self._parked_within, read=read)
             )
         except RefusedStreamError as error:
             self._counters.add(f"batch_refused_{error}")
@@ -153,11 +189,12 @@ async def move_lease(storage: Storage, *, tenant: str, store: str, instance: str
     await storage.write(move)
 
 
-def apply_batch(db: Db, place: Place, batch: Batch, *, now_ms: int, window: int) -> Outcome:
+def apply_batch(db: Db, place: Place, batch: Batch, *, now_ms: int, window: int, read: Read | None = None) -> Outcome:
     """Decide and write one batch, then the parked ones it makes room for. Raises RefusedStreamError."""
     counts: Counter[str] = Counter()
+    read = Read.of(place, batch) if read is None else read
     held = streams.load(db, batch.stream, place)
-    match _decide(db, held, batch, window):
+    match _decide(db, held, batch, window, read):
         case Refuse(reason=reason):
             return Outcome(held.cursor, reason)
         case Ignore(reason=reason):
@@ -168,18 +205,19 @@ def apply_batch(db: Db, place: Place, batch: Batch, *, now_ms: int, window: int)
         case Accept(watermark=held.cursor.watermark):
             counts["batch_repeated"] += 1
         case Accept() as accepted:
-            held = streams.write(db, held, place, accepted, now_ms=now_ms, counts=counts)
+            held = streams.write(db, held, place, accepted, read.screened, now_ms=now_ms, counts=counts)
             while held.waiting and (payload := streams.unpark(db, held)) is not None:
                 waited = msgspec.json.decode(payload, type=Batch)
-                again = _decide(db, held, waited, window)  # nothing is believed because it waited
+                read = Read.of(place, waited)
+                again = _decide(db, held, waited, window, read)  # nothing is believed because it waited
                 if not isinstance(again, Accept):
                     counts["parked_put_aside"] += 1
                 elif again.watermark > held.cursor.watermark:
-                    held = streams.write(db, held, place, again, now_ms=now_ms, counts=counts)
+                    held = streams.write(db, held, place, again, read.screened, now_ms=now_ms, counts=counts)
     return Outcome(held.cursor, counts=counts)
 
 
-def _decide(db: Db, held: Held, batch: Batch, window: int) -> Decision:
+def _decide(db: Db, held: Held, batch: Batch, window: int, read: Read) -> Decision:
     span = overlap_of(held.cursor, batch)
     known = streams.hashes(db, held.key, *span) if span else {}
-    return decide(held.cursor, batch, known, window=window)
+    return decide(held.cursor, batch, known, window=window, links=read.links)

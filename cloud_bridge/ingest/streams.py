@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cloud_bridge.ingest.machine import Accept, Cursor, Link
-from cloud_bridge.ingest.screening import screen
+from cloud_bridge.ingest.screening import Screened, screen
 from cloud_bridge.storage import Db, EventRow
 from contracts.envelope import Origin, root_hash
 from contracts.event_types import Lane
@@ -115,8 +115,24 @@ def adopt(db: Db, held: Held, parent: Parent, now_ms: int) -> int:
     return int(parent.common - watermark)
 
 
-def write(db: Db, held: Held, place: Place, accepted: Accept, *, now_ms: int, counts: Counter[str]) -> Held:
-    """Store what was accepted and advance the watermark; the stream after it. Adds to `counts`."""
+def screened_of(place: Place, stream: str, links: Sequence[Link]) -> Screened:
+    """What the events of a batch are worth; asks nothing of the database."""
+    return screen(
+        [link.raw for link in links],
+        first_seq=links[0].seq if links else 1,
+        stream=stream,
+        tenant=place.tenant,
+        store=place.store,
+    )
+
+
+def write(
+    db: Db, held: Held, place: Place, accepted: Accept, screened: Screened, *, now_ms: int, counts: Counter[str]
+) -> Held:
+    """Store what was accepted and advance the watermark; the stream after it. Adds to `counts`.
+
+    `screened` speaks of the whole batch, whose end was accepted.
+    """
     key, cursor = held.key, held.cursor
     if accepted.gap is not None:
         gap = accepted.gap
@@ -126,13 +142,7 @@ def write(db: Db, held: Held, place: Place, accepted: Accept, *, now_ms: int, co
         )
     events = accepted.events
     if events:
-        screened = screen(
-            [link.raw for link in events],
-            first_seq=events[0].seq,
-            stream=cursor.stream,
-            tenant=place.tenant,
-            store=place.store,
-        )
+        screened = screened.last(len(events))
         rows: list[EventRow] = [
             (key, link.seq, now_ms, 1, None, None, link.hash, raw)
             for link, raw in zip(events, screened.raws, strict=True)
@@ -165,8 +175,14 @@ def _repeated(
         )
         if row is not None:
             keys[origin] = row[0]
-    again = db.rows("SELECT seq, hash FROM origins WHERE stream = ? AND seq BETWEEN ? AND ?",
-        (held.cursor.stream, events[0].seq, events[-1].seq)) if held.forked else []
+    again = (
+        db.rows(
+            "SELECT seq, hash FROM origins WHERE stream = ? AND seq BETWEEN ? AND ?",
+            (held.cursor.stream, events[0].seq, events[-1].seq),
+        )
+        if held.forked
+        else []
+    )
     copied = set(again)
     repeated = set()
     for index, link in enumerate(events):

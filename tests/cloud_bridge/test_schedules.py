@@ -226,8 +226,8 @@ def caught(engine) -> bool:
 def test_a_planted_fault_of_the_machine_is_caught(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant = mutated(machine, old, new)
 
-    def decide(cursor, batch, known, *, window):
-        decision = mutant.decide(cursor, batch, known, window=window)
+    def decide(cursor, batch, known, *, window, links):
+        decision = mutant.decide(cursor, batch, known, window=window, links=links)
         plain = {name: getattr(decision, name) for name in decision.__dataclass_fields__}
         return getattr(machine, type(decision).__name__)(**plain)  # its classes are twins of the real ones
 
@@ -238,7 +238,7 @@ def test_a_planted_fault_of_the_machine_is_caught(old: str, new: str, monkeypatc
 def test_believing_a_batch_because_it_waited_is_caught() -> None:
     blind = mutated(machine, "if differs(start - 1, previous):", "if False:")
     mutant = mutated(
-        service, "again = _decide(db, held, waited, window)", "again = _blind(held.cursor, waited, window)"
+        service, "again = _decide(db, held, waited, window, read)", "again = _blind(held.cursor, waited, window)"
     )
 
     def believe(cursor, waited, window):
