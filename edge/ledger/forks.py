@@ -20,9 +20,19 @@ from edge.ledger.store import Store
 FORK_CHUNK_ROWS = 512
 
 
-def fork(store: Store, name: Lane, common: int, reason: str, stamp: Stamp, *, stream: str | None = None) -> None:
+def fork(
+    store: Store,
+    name: Lane,
+    common: int,
+    reason: str,
+    stamp: Stamp,
+    *,
+    stream: str | None = None,
+    lost: tuple[int, int] = (0, 0),
+) -> None:
     """Leave the stream after `common`: a new stream that names its parent and holds the events after `common` again,
-    each with its origin, and a `stream.forked`. One transaction. Raises ForkRefusedError, LedgerFullError.
+    each with its origin, and a `stream.forked` that names what the cloud has `lost` of the parent (first, last).
+    One transaction. Raises ForkRefusedError, LedgerFullError.
     """
     old = store.lanes[name]
     if stream not in (None, old.stream):
@@ -32,7 +42,10 @@ def fork(store: Store, name: Lane, common: int, reason: str, stamp: Stamp, *, st
         raise ForkRefusedError(f"{name}: {common} is not retained ({old.freed.seq} to {old.tail.seq} are)")
     with store.transaction():
         leave(store, old, common, parent_hash)
-        store.add(StreamForked(lane=name, parent=old.stream, common=common, reason=reason), stamp)
+        said = StreamForked(
+            lane=name, parent=old.stream, common=common, reason=reason, lost_first=lost[0], lost_last=lost[1]
+        )
+        store.add(said, stamp)
 
 
 def leave(store: Store, old: LaneRow, common: int, digest: bytes) -> None:

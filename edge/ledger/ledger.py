@@ -169,13 +169,16 @@ class Ledger:
         while not await self._writer.call(lambda store: store.confirmed.confirm(name, seq, at_s)):
             pass
 
-    async def fork(self, name: Lane, common: int, reason: str, *, stream: str | None = None) -> None:
+    async def fork(
+        self, name: Lane, common: int, reason: str, *, stream: str | None = None, lost: tuple[int, int] = (0, 0)
+    ) -> None:
         """Leave the stream after `common` for a new one; with `stream`, only if that is still the current one.
 
-        Raises ForkRefusedError, LedgerFullError.
+        `lost` is what the cloud had confirmed and holds no more, first and last. Raises ForkRefusedError,
+        LedgerFullError.
         """
         stamp = self._stamp()
-        await self._writer.call(lambda store: fork(store, name, common, reason, stamp, stream=stream))
+        await self._writer.call(lambda store: fork(store, name, common, reason, stamp, stream=stream, lost=lost))
 
     # -------------------------------------------------------------- what its keeper uses
 

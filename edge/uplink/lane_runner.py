@@ -234,7 +234,9 @@ class LaneRunner:
     async def _fork(self, action: Fork) -> Iterable[Action]:
         try:
             async with self._freeing:
-                await self._ledger.fork(self._lane.name, action.common, action.reason, stream=self._lane.stream)
+                await self._ledger.fork(
+                    self._lane.name, action.common, action.reason, stream=self._lane.stream, lost=action.lost
+                )
         except (LedgerFullError, ForkRefusedError):
             return self.machine.fork_failed(self._clock.now_s())
         return self.machine.forked(self._clock.now_s())

@@ -15,7 +15,7 @@ import pytest
 
 from contracts.clock import SystemClock
 from contracts.envelope import decode_data, decode_envelope
-from contracts.event_types import AgentHealth, ClockEstimated, CommandAccepted
+from contracts.event_types import AgentHealth, ClockEstimated, CommandAccepted, StreamForked
 from contracts.messages import Ack, Command, Response
 from contracts.tasks import end
 from contracts.topics import StoreTopics
@@ -264,8 +264,10 @@ async def test_a_cloud_that_lost_data_is_forked_away_from_and_nothing_we_hold_is
         assert store.uplink.counters["ledger_alarm_cloud_loss"] == 1
         parent = store.ledger.lane("ledger").parent
         assert parent is not None
-        names = [decode_envelope(raw).name for raw in bridge.events("ledger")]
-        assert "stream.forked" in names
+        found = [decode_data(decode_envelope(raw)) for raw in bridge.events("ledger")]
+        (forked,) = [e for e in found if isinstance(e, StreamForked) and e.lane == "ledger"]
+        assert (forked.reason, forked.parent, forked.common) == ("cloud_loss", parent.stream, parent.common)
+        assert (forked.lost_first, forked.lost_last) == (1, parent.common)  # the range, in the ledger of the new stream
 
 
 # ------------------------------------------------------------------ questions
