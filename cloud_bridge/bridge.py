@@ -1,4 +1,8 @@
-"""The bridge put together: storage, ingest, presence, read models, requests and the MQTT shell, under one roof."""
+"""The bridge put together: storage, ingest, presence, read models, requests and the MQTT shell, under one roof.
+
+By its role a process does all of it, or one half: `ingest` takes in what stores say, `pages` shows it and answers
+questions. The halves meet in the database alone.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,20 @@ from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
 from cloud_bridge.members import import_into
 from cloud_bridge.mqtt import MqttShell
-from cloud_bridge.presence import PresenceBook, load_presence
+from cloud_bridge.presence import HEARTBEAT_MS, PresenceBook, load_presence
 from cloud_bridge.read_models import ReadModels
 from cloud_bridge.requests import Requests
 from cloud_bridge.router import Router
-from cloud_bridge.settings import Settings
+from cloud_bridge.settings import Role, Settings
 from cloud_bridge.storage import Storage, StorageError, open_storage
 from cloud_bridge.supervisor import Supervisor
 from contracts.clock import Clock, SystemClock
 from contracts.tasks import end
+from contracts.topics import ALL_UP, SHARED_REQUESTS, SHARED_UP
 
 PING_WITHIN_S = 2.0
+PRESENCE_EVERY_S = HEARTBEAT_MS / 10_000  # store seconds; another bridge may have heard of a store
+_SUBSCRIPTIONS: dict[Role, str] = {"all": ALL_UP, "ingest": SHARED_UP, "pages": SHARED_REQUESTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +49,24 @@ class Bridge:
 
     def __init__(self, settings: Settings, *, clock: Clock, rng: Random, storage: Storage | None = None) -> None:
         self._settings = settings
+        self._clock = clock
         self.counters = Counters()
         self.storage = storage or open_storage(settings.database)
         self.presence = PresenceBook(self.counters)
         self.models = ReadModels(storage=self.storage, presence=self.presence, clock=clock, counters=self.counters)
-        ingest = Ingest(storage=self.storage, clock=clock, counters=self.counters, on_progress=self.models.progressed)
+        shows = settings.role != "ingest"
+        ingest = Ingest(
+            storage=self.storage,
+            clock=clock,
+            counters=self.counters,
+            on_progress=self.models.progressed if shows else None,
+        )
         requests = Requests(storage=self.storage, facts=self.models, clock=clock, counters=self.counters)
         self.router = Router(
             storage=self.storage,
             ingest=ingest,
             presence=self.presence,
-            requests=requests,
+            requests=requests if shows else None,
             clock=clock,
             counters=self.counters,
         )
@@ -63,6 +77,7 @@ class Bridge:
             rng=rng,
             counters=self.counters,
             on_queued=ingest.queued,
+            subscription=_SUBSCRIPTIONS[settings.role],
         )
         self.supervisor = Supervisor(clock=SystemClock(), rng=rng)
 
@@ -75,9 +90,12 @@ class Bridge:
             if self._settings.members_file is not None:
                 await import_into(self.storage, self._settings.members_file, tenant=self._settings.members_tenant)
             async with asyncio.TaskGroup() as group:
+                services = {"mqtt": self.shell.run}
+                if self._settings.role != "ingest":
+                    services |= {"read_models": self.models.run, "presence": self._follow_presence}
                 tasks = [
                     group.create_task(self.supervisor.keep(name, run), name=f"cloud-{name}")
-                    for name, run in (("mqtt", self.shell.run), ("read_models", self.models.run))
+                    for name, run in services.items()
                 ]
                 try:
                     yield
@@ -92,11 +110,19 @@ class Bridge:
         found = {
             "storage": await self._ping_storage(),
             "mqtt": Ping(connected, "connected" if connected else "the broker is away"),
-            "read_models": await self._ping_models(),
         }
+        if self._settings.role != "ingest":
+            found["read_models"] = await self._ping_models()
+            health = self.supervisor.services.get("presence")
+            found["presence"] = Ping(health is not None and health.running, "follows the database")
         for name, health in self.supervisor.services.items():
             found[name] = replace(found[name], crashes=health.crashes)
         return found
+
+    async def _follow_presence(self) -> None:
+        while True:
+            await self._clock.sleep(PRESENCE_EVERY_S)
+            self.presence.follow(await self.storage.read(load_presence))
 
     async def _ping_storage(self) -> Ping:
         try:

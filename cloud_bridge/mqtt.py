@@ -1,7 +1,8 @@
 """The MQTT shell: moves bytes between the broker and the router, and reconnects for ever.
 
-Messages of one store are handled one after the other, those of different stores side by side, so that their writes
-share a commit. Every queue is bounded; what does not fit is counted and lost, and the store sends it again.
+Messages of one store are begun in the order they came and answered in that order; those of different stores go side by
+side. While a batch is being committed the next ones are read, so that their writes share a commit. Every queue is
+bounded; what does not fit is counted and lost, and the store sends it again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from random import Random
 from typing import Any
 
 from cloud_bridge.counters import Counters
-from cloud_bridge.router import Router
+from cloud_bridge.router import Publication, Router
 from contracts.backoff import Backoff
 from contracts.clock import Clock
 from contracts.topics import ALL_UP
@@ -23,6 +24,8 @@ from mqtt_link import AiomqttPort, BrokerUrl, Incoming, MqttConnection, MqttPort
 log = logging.getLogger("zhanggui.cloud_bridge")
 WORKERS = 8
 MESSAGES_A_WORKER = 128
+BEGUN_A_WORKER = 8  # messages that a worker has begun and not answered yet
+KEEPALIVE_S = 10  # a bridge that hangs is out of the shared subscription after half as long again
 RECONNECT_CAP_S = 5.0  # bridges are few: their storm is none, and stores wait for them
 
 
@@ -39,11 +42,12 @@ class MqttShell:
         counters: Counters,
         port: MqttPort | None = None,
         on_queued: Callable[[int, int], None] | None = None,
+        subscription: str = ALL_UP,
     ) -> None:
         """Raises BadUrlError. `port` stands in for the broker at `url`; `on_queued` hears how full a worker's queue is:
         messages that wait, and room for how many."""
         self._url = BrokerUrl.parse(url, said_in="mqtt url")
-        self._port = port or AiomqttPort(self._url)
+        self._port = port or AiomqttPort(self._url, keepalive_s=KEEPALIVE_S)
         self._router = router
         self._clock = clock
         self._backoff = Backoff(rng, cap_s=RECONNECT_CAP_S)
@@ -51,6 +55,7 @@ class MqttShell:
         self._counters = counters
         self._told_down = False
         self._on_queued = on_queued
+        self._subscription = subscription
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
@@ -70,7 +75,7 @@ class MqttShell:
         """One connection, until it is lost. Raises OSError, alone or grouped."""
         async with self._port.connect(client_id=self._client_id, on_dropped=self._dropped) as link:
             try:
-                await link.subscribe(ALL_UP)
+                await link.subscribe(self._subscription)
                 self._backoff.up(self._clock.now_s())
                 self._told_down = False
                 self.connected.set()
@@ -95,9 +100,19 @@ class MqttShell:
             self._on_queued(queue.qsize(), MESSAGES_A_WORKER)
 
     async def _work(self, link: MqttConnection, queue: asyncio.Queue[Incoming]) -> None:
+        """Begin messages in their order, each a task: up to its first wait (for the database) nothing overtakes it."""
+        begun: asyncio.Queue[asyncio.Task[Publication | None]] = asyncio.Queue(BEGUN_A_WORKER)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._answer(link, begun), name="cloud-mqtt-answer")
+            while True:
+                message = await queue.get()
+                handling = self._router.handle(message.topic, message.payload, retained=message.retained)
+                await begun.put(group.create_task(handling, name="cloud-mqtt-handle"))
+
+    async def _answer(self, link: MqttConnection, begun: asyncio.Queue[asyncio.Task[Publication | None]]) -> None:
+        """Publish the answers in the order in which their messages came."""
         while True:
-            message = await queue.get()
-            answer = await self._router.handle(message.topic, message.payload, retained=message.retained)
+            answer = await (await begun.get())
             if answer is not None:
                 await link.publish(answer.topic, answer.payload, encoding=answer.encoding)
 

@@ -46,14 +46,14 @@ class Router:
         storage: Storage,
         ingest: Ingest,
         presence: PresenceBook,
-        requests: Requests,
+        requests: Requests | None,
         clock: Clock,
         counters: Counters,
     ) -> None:
         self._storage = storage
         self._ingest = ingest
         self._presence = presence
-        self._requests = requests
+        self._requests = requests  # None: another bridge answers them
         self._clock = clock
         self._counters = counters
         self._storage_failed = False
@@ -91,20 +91,22 @@ class Router:
             return None
         reply: Message | None
         if up.kind == "request":
+            if self._requests is None:
+                self._counters.add("left_to_pages_request")
+                return None
             request = decode_message(payload, Request)
-            await self._heard(up, retained=retained)
             reply = await self._requests.answer(up.tenant, up.store, up.name, request)
+            await self._heard(up, retained=retained)
             return _publication(topics.response(request.id), reply)
         lane = check_lane(up.name)
         place = Place(up.tenant, up.store, lane)
         if up.kind == "hello":
-            hello = decode_message(payload, Hello)
+            reply = await self._ingest.hello(place, decode_message(payload, Hello))
             await self._heard(up, retained=retained)
-            reply = await self._ingest.hello(place, hello)
             return None if reply is None else _publication(topics.hello_down(lane), reply)
-        batch = decode_message(payload, Batch)
-        await self._heard(up, retained=retained)
-        return _publication(topics.ack(lane), await self._ingest.batch(place, batch))
+        ack = await self._ingest.batch(place, decode_message(payload, Batch))
+        await self._heard(up, retained=retained)  # afterwards: a wait before it would let the next batch overtake
+        return _publication(topics.ack(lane), ack)
 
     async def _heard(self, up: UpTopic, *, retained: bool) -> None:
         now_ms = unix_ms(self._clock.wall())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
 from contextlib import closing
 from pathlib import Path
 
-import uvicorn
-
-from cloud_bridge.app import create_app
 from cloud_bridge.members import MembersFileError, read_members
 from cloud_bridge.settings import Settings
 from cloud_bridge.storage import StorageBusyError, StorageError, StorageFullError, StorageRefusedError, open_writer
@@ -30,12 +28,36 @@ def serve(settings: Settings, *, clock: Clock | None = None) -> None:
             read_members(settings.members_file)
         except MembersFileError as error:
             raise CloudError(f"members were not imported: {error}") from error
-    listener = listen(settings.host, settings.port)
+    listener = None if settings.port is None else listen(settings.host, settings.port)
     try:
-        app = create_app(settings, clock=clock or SystemClock())
+        if settings.role == "ingest":
+            _work(settings, clock or SystemClock(), listener)
+        elif listener is None:
+            raise CloudError(f"role {settings.role} serves an API: give it a port")
+        else:
+            _show(settings, clock or SystemClock(), listener)
     except ValueError as error:  # the address of the broker
-        listener.close()
         raise CloudError(str(error)) from error
+    finally:
+        if listener is not None:
+            listener.close()
+
+
+def _work(settings: Settings, clock: Clock, listener: socket.socket | None) -> None:
+    from cloud_bridge.worker import work  # noqa: PLC0415 - neither half needs what the other loads
+
+    try:
+        asyncio.run(work(settings, clock=clock, listener=listener))
+    except (StorageError, OSError) as error:
+        raise CloudError(f"the database does not serve: {error}") from error
+
+
+def _show(settings: Settings, clock: Clock, listener: socket.socket) -> None:
+    import uvicorn  # noqa: PLC0415 - the same
+
+    from cloud_bridge.app import create_app  # noqa: PLC0415 - the same
+
+    app = create_app(settings, clock=clock)
     config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3)
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+Role = Literal["all", "ingest", "pages"]
+"""What one process does: everything; only take in what stores say (several at once on one database); or only API,
+pages and answers to questions."""
+ROLES: dict[str, Role] = {"all": "all", "ingest": "ingest", "pages": "pages"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +19,9 @@ class Settings:
     database: Path | str  # a path, or a URL
     mqtt_url: str = field(repr=False)  # may hold a password
     host: str = "127.0.0.1"
-    port: int = 8300
+    port: int | None = 8300  # None: nothing listens (role ingest alone)
     members_file: Path | None = None
     members_tenant: str = "demo"
     title: str = "掌柜 Zhanggui"
     pages: bool = True
+    role: Role = "all"

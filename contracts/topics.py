@@ -58,6 +58,12 @@ class StoreTopics:
 ALL_UP = f"{ROOT}/+/+/up/#"
 """Subscription of the bridge: everything every store says."""
 
+SHARED_UP = f"$share/bridge/{ALL_UP}"
+"""The same, spread over the bridges that take in events: each message reaches one of them, and none retained."""
+
+SHARED_REQUESTS = f"$share/pages/{ROOT}/+/+/up/request/+"
+"""Subscription of the bridges that know what questions are about; the ones that take in events leave them alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpTopic:

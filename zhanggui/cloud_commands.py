@@ -30,17 +30,37 @@ def run(
         ),
     ] = "mqtt://127.0.0.1:1883",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of API and pages.")] = 8300,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of API and pages; 8300. With --role ingest, of /healthz alone; none.", show_default=False
+        ),
+    ] = None,
+    role: Annotated[
+        str,
+        typer.Option(
+            help="all; or ingest (only takes in what stores say: several may share a database and a broker that knows "
+            "shared subscriptions, such as Mosquitto); or pages (only API, pages and answers)."
+        ),
+    ] = "all",
     members: Annotated[Path | None, typer.Option(help="CSV of members to import at start.")] = None,
     tenant: Annotated[str, typer.Option(help="Whose members they are.")] = "demo",
 ) -> None:
     """Run the bridge: ingest over MQTT, the API, and the operators' pages."""
-    from cloud_bridge.app import Settings
     from cloud_bridge.run import CloudError, serve
+    from cloud_bridge.settings import ROLES, Settings
 
     _check_tenant(tenant)
+    if role not in ROLES:
+        raise UserError(f"role {role!r}: one of {', '.join(ROLES)}")
     settings = Settings(
-        database=database, mqtt_url=mqtt, host=host, port=port, members_file=members, members_tenant=tenant
+        database=database,
+        mqtt_url=mqtt,
+        host=host,
+        port=8300 if port is None and role != "ingest" else port,
+        members_file=members,
+        members_tenant=tenant,
+        role=ROLES[role],
     )
     try:
         serve(settings, clock=clock_from_env())

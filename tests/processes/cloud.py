@@ -12,7 +12,7 @@ from tests.processes.truth import Held, Hole, LaneInCloud
 
 def role_options(*, alone: bool) -> list[str]:
     """What a bridge of a run is told to be."""
-    return [] if alone else ["--role", "ingest"]
+    return ["--role", "ingest"]
 
 
 def lanes_of(address: str, tenant: str, store: str) -> dict[Lane, list[LaneInCloud]]:
