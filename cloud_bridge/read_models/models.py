@@ -14,7 +14,7 @@ from cloud_bridge.read_models.alarms import loss_alarm, losses
 from cloud_bridge.read_models.drawing import fleet_row, store_view
 from cloud_bridge.read_models.sentences import dead_letter, sentence, unknown
 from cloud_bridge.read_models.state import StoreState, UnreadableDocumentError
-from cloud_bridge.read_models.tallies import day_of, parse_ms
+from cloud_bridge.read_models.tallies import day_of
 from cloud_bridge.recommend import Offers, recommend
 from cloud_bridge.storage import Db, Storage
 from cloud_bridge.views import EventView, FleetRow, StoreView, Views
@@ -185,8 +185,7 @@ class ReadModels(Views):
         except BadEventError:
             self._counters.add("projection_unreadable_event")  # stored by a version that knew more than this one
             return
-        time_ms = row.received_ms if envelope.clockquality == "unknown" else parse_ms(envelope.time)
-        time_ms = row.received_ms if time_ms is None else time_ms
+        time_ms = state.when(envelope, row.received_ms)
         if data is None:
             zh, en, level = unknown(envelope.name)
         else:

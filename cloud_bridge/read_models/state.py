@@ -13,6 +13,7 @@ from cloud_bridge.read_models.names import Names
 from cloud_bridge.read_models.tallies import Tallies, keep, parse_ms
 from cloud_bridge.views import EventView
 from contracts import event_types as e
+from contracts.envelope import Envelope
 from contracts.planogram import StoreDocument
 
 EVENTS_SHOWN = 50
@@ -69,6 +70,7 @@ class StoreState:
     bought: dict[str, int] = field(default_factory=dict)  # units by sku
     earned: dict[str, int] = field(default_factory=dict)  # points by member
     events: deque[EventView] = field(default_factory=lambda: deque(maxlen=EVENTS_SHOWN))
+    offsets: dict[str, float] = field(default_factory=dict)  # ms from the box's clock to ours, by boot
     counters: dict[str, int] = field(default_factory=dict)
     watermarks: dict[str, int] = field(default_factory=dict)
     dead_letters: int = 0
@@ -95,6 +97,19 @@ class StoreState:
         for (_, sku), units in self.units.items():
             total[sku] = total.get(sku, 0) + units
         return total
+
+    def when(self, envelope: Envelope, received_ms: int) -> int:
+        """When the event was, by the cloud's clock, in ms since 1970: what was written is corrected here, beside it.
+
+        A clock of which nothing is known, neither then nor by its boot since, is not believed at all.
+        """
+        offset_ms = self.offsets.get(envelope.boot)
+        if envelope.clockquality == "unknown" and offset_ms is None:
+            return received_ms
+        said_ms = parse_ms(envelope.time)
+        if said_ms is None:
+            return received_ms
+        return said_ms if envelope.clockquality == "synced" else said_ms + round(offset_ms or 0)
 
     def apply(self, data: e.EventData, time_ms: int) -> None:
         """One event. Raises UnreadableDocumentError."""
@@ -215,6 +230,8 @@ class StoreState:
                 self.alarm(f"damaged {lane}", time_ms)
             case e.StreamForked(lane=lane, reason="cloud_loss", lost_first=first, lost_last=last):
                 self.alarm(loss_alarm(lane, first, last), time_ms)
+            case e.ClockEstimated(boot=boot, offset_ms=offset_ms):
+                keep(self.offsets, boot, offset_ms)
             case e.AgentHealth(counters=counters):
                 self.counters = dict(counters)
             case _:

@@ -234,6 +234,38 @@ async def test_a_clock_that_knows_nothing_is_not_believed(world: World) -> None:
     assert world.view.events[0].time_ms == world.now_ms()
 
 
+@pytest.mark.parametrize(
+    ("quality", "offset_ms", "shown_h"),
+    [
+        ("estimated", 3_600_000.0, 1),  # the box is an hour behind: its events are an hour later than it says
+        ("estimated", -7_200_000.0, -2),
+        ("estimated", None, 0),  # nothing was told of this boot
+        ("synced", 1_500.0, 0),  # good enough as it is
+    ],
+)
+async def test_a_time_is_corrected_beside_the_event_by_what_its_boot_has_told(
+    world: World, quality: str, offset_ms: float | None, shown_h: int
+) -> None:
+    if offset_ms is not None:
+        await world.tell(e.ClockEstimated(boot="b1", offset_ms=offset_ms, rtt_ms=9.0))
+        await world.tell(e.ClockEstimated(boot="another", offset_ms=9e9, rtt_ms=9.0))
+    said = world.clock.wall()
+    await world.tell(e.StoreClosed(staff_id="s", reason="x"), time=said, quality=quality)
+    assert world.view.events[0].time_ms == unix_ms(said) + shown_h * 3_600_000
+    raw = world.chains["ledger"].raws[-1]
+    assert msgspec.json.decode(raw)["time"] == rfc3339(said)  # what was written is as it was
+
+
+async def test_an_unknown_clock_is_believed_once_its_boot_has_told_how_far_it_is(world: World) -> None:
+    wrong = datetime(1970, 1, 1, 0, 5, tzinfo=UTC)
+    await world.tell(e.StoreOpened(staff_id="s"), time=wrong, quality="unknown")
+    assert world.view.events[0].time_ms == unix_ms(world.clock.wall())  # when it came in
+    offset_ms = unix_ms(world.clock.wall()) - unix_ms(wrong) - 60_000.0
+    await world.tell(e.ClockEstimated(boot="b1", offset_ms=offset_ms, rtt_ms=9.0), time=wrong, quality="unknown")
+    await world.tell(e.StoreClosed(staff_id="s", reason="x"), time=wrong, quality="unknown")
+    assert world.view.events[0].time_ms == unix_ms(world.clock.wall()) - 60_000
+
+
 async def test_what_a_fork_brings_again_counts_once(world: World) -> None:
     await world.tell(e.PaymentCaptured(session="a", key="a", amount_fen=5))
     chain = world.chains["ledger"]
@@ -620,7 +652,11 @@ async def test_a_description_that_cannot_be_read_leaves_the_older_one(world: Wor
 
 async def test_an_event_this_version_cannot_read_is_counted_and_passed(world: World) -> None:
     await world.tell(e.PaymentCaptured(session="a", key="a", amount_fen=5))
-    await world.storage.write(lambda c: c.execute("UPDATE events SET raw = ? WHERE stream = 1 AND seq = 2", (b"{}",)))
+    await world.storage.write(
+        lambda c: c.execute(
+            "UPDATE events SET raw = ? WHERE stream = (SELECT min(born) FROM streams) AND seq = 2", (b"{}",)
+        )
+    )
     await world.models.rebuild()
     assert world.models.counters()["projection_unreadable_event"] == 1
     assert (world.units()["cola"], world.row.revenue_today_fen) == (0, 5)  # the rest is there
