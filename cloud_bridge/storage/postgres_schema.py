@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE = "zhanggui_version"
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """All of them, oldest first: a start that finds the last one asks Alembic nothing."""
 _LOCK = 0x7A67_6D69_6772_6174  # "zgmigrat": one migration at a time in a database
 

@@ -229,5 +229,58 @@ def m004_retired_boots(db: Database) -> None:
     db.execute("ALTER TABLE presence ADD COLUMN retired TEXT NOT NULL DEFAULT ' '")
 
 
+@migrations()
+def m005_commands(db: Database) -> None:
+    """Commands, the stream that a command to a store must name, and every word of a store about one."""
+    # What became of a command is no column: it follows from the words. `lost_ms`: this cloud was restored meanwhile.
+    db.execute(
+        """
+        CREATE TABLE commands (
+            tenant TEXT NOT NULL,
+            store TEXT NOT NULL,
+            id TEXT NOT NULL,
+            stream TEXT NOT NULL,
+            type TEXT NOT NULL,
+            args TEXT NOT NULL,
+            issued_by TEXT NOT NULL,
+            issued_ms INTEGER NOT NULL,
+            expires_ms INTEGER NOT NULL,
+            published_ms INTEGER NOT NULL,
+            lost_ms INTEGER NOT NULL,
+            PRIMARY KEY (tenant, store, id)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX commands_of_store ON commands (tenant, store, issued_ms)")
+    db.execute("CREATE INDEX commands_unpublished ON commands (expires_ms) WHERE published_ms = 0")
+    db.execute(
+        """
+        CREATE TABLE command_targets (
+            tenant TEXT NOT NULL,
+            store TEXT NOT NULL,
+            stream TEXT NOT NULL,
+            since_ms INTEGER NOT NULL,
+            PRIMARY KEY (tenant, store)
+        ) WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE command_words (
+            tenant TEXT NOT NULL,
+            store TEXT NOT NULL,
+            command TEXT NOT NULL,
+            stream TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            said TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            result TEXT NOT NULL,
+            received_ms INTEGER NOT NULL,
+            PRIMARY KEY (tenant, store, command, stream, seq)
+        ) WITHOUT ROWID
+        """
+    )
+
+
 WIDE = frozenset({"m001_streams_and_events", "m002_leases_presence_members"})
 """What a file has had done to it whose events `m003` writes anew."""
