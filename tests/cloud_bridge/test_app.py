@@ -29,9 +29,11 @@ TOPICS = StoreTopics("demo", "shop1")
 
 @contextlib.asynccontextmanager
 async def api(
-    folder: Path, mqtt_url: str = "mqtt://127.0.0.1:1", **more
+    database: Path | str, mqtt_url: str = "mqtt://127.0.0.1:1", **more
 ) -> AsyncIterator[tuple[httpx.AsyncClient, object]]:
-    settings = Settings(database=folder / "cloud.db", mqtt_url=mqtt_url, pages=False, **more)
+    if isinstance(database, Path) and not database.suffix:
+        database /= "cloud.db"
+    settings = Settings(database=database, mqtt_url=mqtt_url, pages=False, **more)
     app = create_app(settings, clock=SystemClock(), rng=Random(5))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -54,8 +56,8 @@ async def fill_more(bridge, chain: Chain, last: int) -> None:
     await bridge.router.handle(TOPICS.events("ledger"), encode_message(chain.batch(first, last))[0])
 
 
-async def test_health_is_a_ping_of_each_service(tmp_path: Path, broker) -> None:
-    async with api(tmp_path, broker.url) as (client, bridge):
+async def test_health_is_a_ping_of_each_service(database, broker) -> None:
+    async with api(database, broker.url) as (client, bridge):
         await asyncio.wait_for(bridge.shell.connected.wait(), 20)
         answer = await client.get("/healthz")
         assert answer.status_code == 200
@@ -65,12 +67,13 @@ async def test_health_is_a_ping_of_each_service(tmp_path: Path, broker) -> None:
                 "storage": {"ok": True, "detail": "commits", "crashes": 0},
                 "mqtt": {"ok": True, "detail": "connected", "crashes": 0},
                 "read_models": {"ok": True, "detail": "up to date", "crashes": 0},
+                "presence": {"ok": True, "detail": "follows the database", "crashes": 0},
             },
         }
 
 
-async def test_what_is_down_is_named(tmp_path: Path) -> None:
-    async with api(tmp_path) as (client, bridge):
+async def test_what_is_down_is_named(database) -> None:
+    async with api(database) as (client, bridge):
         answer = await client.get("/healthz")
         assert answer.status_code == 503
         services = answer.json()["services"]
@@ -78,6 +81,7 @@ async def test_what_is_down_is_named(tmp_path: Path) -> None:
             "storage": True,
             "mqtt": False,
             "read_models": True,
+            "presence": True,
         }
         await asyncio.to_thread(bridge.storage.close)
         services = (await client.get("/healthz")).json()["services"]
@@ -85,12 +89,13 @@ async def test_what_is_down_is_named(tmp_path: Path) -> None:
             "storage": False,
             "mqtt": False,
             "read_models": False,
+            "presence": True,  # it has not looked yet
         }
 
 
-async def test_a_commit_that_hangs_is_no_health(tmp_path: Path, monkeypatch) -> None:
+async def test_a_commit_that_hangs_is_no_health(database, monkeypatch) -> None:
     monkeypatch.setattr("cloud_bridge.bridge.PING_WITHIN_S", 0.01)
-    async with api(tmp_path) as (client, bridge):
+    async with api(database) as (client, bridge):
         release = asyncio.Event()
 
         async def never(work):
@@ -101,8 +106,8 @@ async def test_a_commit_that_hangs_is_no_health(tmp_path: Path, monkeypatch) -> 
             assert not (await client.get("/healthz")).json()["services"]["storage"]["ok"]
 
 
-async def test_the_fleet_comes_in_pages(tmp_path: Path) -> None:
-    async with api(tmp_path) as (client, bridge):
+async def test_the_fleet_comes_in_pages(database) -> None:
+    async with api(database) as (client, bridge):
         for n in range(5):
             said = Presence(online=True, boot="b", conn=1, instance="i", agent_version="1", since=1)
             await bridge.router.handle(StoreTopics("demo", f"shop{n}").presence, encode_message(said)[0])
@@ -112,8 +117,8 @@ async def test_the_fleet_comes_in_pages(tmp_path: Path) -> None:
         assert (await client.get("/api/v1/fleet", params={"limit": 501})).status_code == 422
 
 
-async def test_a_store_and_its_events(tmp_path: Path) -> None:
-    async with api(tmp_path) as (client, bridge):
+async def test_a_store_and_its_events(database) -> None:
+    async with api(database) as (client, bridge):
         chain = await fill(bridge, 3)
         chain.add(b'{"broken":true}')
         await bridge.router.handle(TOPICS.events("ledger"), encode_message(chain.batch(4, 4))[0])
@@ -156,8 +161,8 @@ async def test_a_store_and_its_events(tmp_path: Path) -> None:
         ("/api/v1/stores/demo/shop1/events?after=1.99999999999999999999", 422, None),
     ],
 )
-async def test_errors_are_typed(tmp_path: Path, path: str, status: int, code: str | None) -> None:
-    async with api(tmp_path) as (client, bridge):
+async def test_errors_are_typed(database, path: str, status: int, code: str | None) -> None:
+    async with api(database) as (client, bridge):
         await fill(bridge)
         answer = await client.get(path)
         assert answer.status_code == status
@@ -165,8 +170,8 @@ async def test_errors_are_typed(tmp_path: Path, path: str, status: int, code: st
             assert answer.json()["error"] == code
 
 
-async def test_a_database_that_is_gone_is_said(tmp_path: Path) -> None:
-    async with api(tmp_path) as (client, bridge):
+async def test_a_database_that_is_gone_is_said(database) -> None:
+    async with api(database) as (client, bridge):
         await fill(bridge)
         await asyncio.to_thread(bridge.storage.close)
         answer = await client.get("/api/v1/stores/demo/shop1/events")
@@ -185,13 +190,13 @@ async def test_the_api_describes_itself(tmp_path: Path) -> None:
         assert {"ApiError", "FleetPage", "StoreView", "EventsPage"} <= set(document["components"]["schemas"])
 
 
-async def test_a_restart_remembers_stores_members_and_events(tmp_path: Path) -> None:
+async def test_a_restart_remembers_stores_members_and_events(database, tmp_path: Path) -> None:
     (tmp_path / "members.csv").write_text("member_ref,name,points\nm-1,A,5\n")
-    async with api(tmp_path) as (_, bridge):
+    async with api(database) as (_, bridge):
         await fill(bridge)
         said = Presence(online=True, boot="b", conn=1, instance="i", agent_version="1", since=1)
         await bridge.router.handle(TOPICS.presence, encode_message(said)[0])
-    async with api(tmp_path, members_file=tmp_path / "members.csv") as (client, bridge):
+    async with api(database, members_file=tmp_path / "members.csv") as (client, bridge):
         await bridge.models.catch_up()
         row = (await client.get("/api/v1/fleet")).json()["stores"][0]
         assert (row["store"], row["online"]) == ("shop1", True)

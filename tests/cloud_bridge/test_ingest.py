@@ -10,7 +10,7 @@ from cloud_bridge.ingest import screening, service, streams
 from cloud_bridge.ingest.screening import WITHHELD, judge, names_personal
 from cloud_bridge.ingest.service import RECEIVE_WINDOW, Ingest, apply_batch, move_lease
 from cloud_bridge.ingest.streams import MAX_PARKED, MAX_STREAMS, Place
-from cloud_bridge.storage import Db, Storage, StorageError, read_events
+from cloud_bridge.storage import Connection, Db, Storage, StorageError, read_events
 from contracts.clock import ManualClock, unix_ms
 from contracts.envelope import Origin
 from contracts.event_types import EVENT_TYPES, AgentHealth, ConfigChanged, GateDecision, MemberRecognised, StoreOpened
@@ -90,8 +90,7 @@ async def test_a_stream_belongs_to_one_store_and_lane(ingest: Ingest, counters: 
     assert counters["hello_refused_stream_of_another_place"] == counters["batch_refused_stream_of_another_place"] == 1
 
 
-def test_a_store_may_not_found_streams_without_end() -> None:
-    connection = database()
+def test_a_store_may_not_found_streams_without_end(connection: Connection) -> None:
     for n in range(MAX_STREAMS):
         streams.load(connection, f"s{n}", LEDGER)
     with pytest.raises(streams.RefusedStreamError, match="too_many_streams"):
@@ -102,27 +101,27 @@ def test_a_store_may_not_found_streams_without_end() -> None:
 # ------------------------------------------------------------------ batches and answers
 
 
-async def test_the_ack_carries_the_watermark_its_hash_and_the_nonce(ingest: Ingest, storage: Storage) -> None:
+async def test_the_ack_carries_the_watermark_its_hash_and_the_nonce(ingest: Ingest, storage: Storage, database) -> None:
     chain = Chain().grow(4)
     ack = await ingest.batch(LEDGER, chain.batch(1, 3))
     assert ack == Ack(
         stream=STREAM, nonce=NONCE, watermark=3, hash_at_watermark=chain.hashes[3].hex(), window=RECEIVE_WINDOW
     )
-    kept = list(read_events(storage.path, "demo", "shop1"))
+    kept = list(read_events(database, "demo", "shop1"))
     assert [(e.seq, e.raw, e.hash, e.dead) for e in kept] == [
         (n, chain.raws[n - 1], chain.hashes[n], None) for n in (1, 2, 3)
     ]
 
 
 async def test_a_refusal_names_the_batch_and_changes_nothing(
-    ingest: Ingest, storage: Storage, counters: Counters
+    ingest: Ingest, storage: Storage, counters: Counters, database
 ) -> None:
     ack = await ingest.batch(LEDGER, Chain().grow(2).batch(1, 2, last_hash="ab" * 32))
     assert (ack.watermark, ack.hash_at_watermark) == (None, None)
     assert ack.refused is not None
     assert (ack.nonce, ack.refused.first_seq, ack.refused.reason) == (NONCE, 1, "bad_chain")
     assert counters["batch_refused_bad_chain"] == 1
-    assert list(read_events(storage.path, "demo", "shop1")) == []
+    assert list(read_events(database, "demo", "shop1")) == []
 
 
 async def test_parked_batches_are_used_when_the_gap_closes(ingest: Ingest, counters: Counters) -> None:
@@ -135,8 +134,8 @@ async def test_parked_batches_are_used_when_the_gap_closes(ingest: Ingest, count
     assert (counters["batch_parked"], counters["events_stored"]) == (3, 9)
 
 
-def test_parked_batches_are_capped() -> None:
-    connection, chain = database(), Chain().grow(MAX_PARKED + 3)
+def test_parked_batches_are_capped(connection: Connection) -> None:
+    chain = Chain().grow(MAX_PARKED + 3)
     counts = [
         apply_batch(connection, LEDGER, chain.batch(n, n), now_ms=1, window=RECEIVE_WINDOW).counts
         for n in range(2, MAX_PARKED + 4)
@@ -236,8 +235,8 @@ def _config(document: msgspec.Raw) -> dict[str, object]:
         (_event(privacy="pseudonymous"), "privacy"),  # another class than the vocabulary's
     ],
 )
-def test_a_dead_letter_is_kept_and_never_blocks_the_lane(raw: bytes, reason: str) -> None:
-    connection, chain = database(), Chain()
+def test_a_dead_letter_is_kept_and_never_blocks_the_lane(connection: Connection, raw: bytes, reason: str) -> None:
+    chain = Chain()
     chain.add(raw)
     chain.grow(2)
     outcome = apply_batch(connection, LEDGER, chain.batch(1, 3), now_ms=1, window=RECEIVE_WINDOW)
@@ -391,7 +390,9 @@ async def test_an_event_of_another_history_counts_too(ingest: Ingest, counters: 
     assert counters["events_repeated_by_fork"] == 0
 
 
-async def test_what_the_cloud_lost_is_recorded(ingest: Ingest, storage: Storage, counters: Counters) -> None:
+async def test_what_the_cloud_lost_is_recorded_and_said_once(
+    ingest: Ingest, storage: Storage, counters: Counters, caplog
+) -> None:
     parent, child = Chain().grow(9), Chain(CHILD).grow(1)
     await ingest.batch(LEDGER, parent.batch(1, 4))
     question = hello(child, parent=Parent(stream=STREAM, common=7, hash=parent.hashes[7].hex()))
@@ -399,6 +400,8 @@ async def test_what_the_cloud_lost_is_recorded(ingest: Ingest, storage: Storage,
     await ingest.hello(LEDGER, question)  # asked again: recorded once
     lost = await storage.read(lambda db: db.rows("SELECT stream, first, last, child FROM lost"))
     assert (lost, counters["events_lost_by_cloud"]) == ([(STREAM, 5, 7, CHILD)], 3)
+    said = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert said == ["demo/shop1: of the ledger lane this cloud lost 3 events it had confirmed"]
 
 
 async def test_a_stream_is_not_its_own_parent(ingest: Ingest, storage: Storage) -> None:

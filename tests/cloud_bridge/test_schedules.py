@@ -15,13 +15,16 @@ import msgspec
 import pytest
 
 from cloud_bridge.ingest import machine, service
+from cloud_bridge.storage import open_writer
 from contracts.messages import Batch
+from tests.cloud_bridge.postgres import Emptied
 from tests.cloud_bridge.wire import LEDGER, STREAM, TELEMETRY, Chain, database, mutated
 
 WINDOW = 9
 COMMON = 6
 TAIL = 24
 SCHEDULES = 60
+SCHEDULES_ON_A_SERVER = 15
 STEPS = 45
 
 
@@ -112,16 +115,16 @@ def some_batch(rng: Random, chains: dict[str, Chain], lane: str, watermark: int,
     return Sent(history, start, first, last, sound, batch)
 
 
-def run(seed: int, engine, lane: str) -> set[str]:
+def run(seed: int, engine, lane: str, fresh=database) -> set[str]:
     """One schedule through `engine.apply_batch`. Raises MismatchError when the database and the reference part ways."""
     rng, place = Random(seed), {"ledger": LEDGER, "telemetry": TELEMETRY}[lane]
-    chains, reference, db = histories(place), Reference(lane), database()
+    chains, reference, db = histories(place), Reference(lane), fresh()
     network: list[Sent] = []
     seen: set[str] = set()
     odd = rng.random() < 0.5
 
     def deliver(sent: Sent, commit: bool = True) -> None:
-        db.execute("BEGIN IMMEDIATE")
+        db.execute("BEGIN")
         outcome = engine.apply_batch(db, place, sent.batch, now_ms=1, window=WINDOW)
         if not commit:  # the worker died: nothing of it may remain, and nobody was answered
             db.execute("ROLLBACK")
@@ -184,6 +187,14 @@ def test_the_database_holds_what_the_reference_says(lane: str) -> None:
     for seed in range(SCHEDULES):
         seen |= run(seed, service, lane)
     assert seen == {"stored", "parked", "ignored", "refused"}  # the schedules reach every decision
+
+
+@pytest.mark.parametrize("lane", ["ledger", "telemetry"])
+def test_postgresql_holds_the_same(lane: str, emptied: Emptied) -> None:
+    seen = set()
+    for seed in range(SCHEDULES_ON_A_SERVER):
+        seen |= run(seed, service, lane, lambda: open_writer(emptied.url()))
+    assert seen == {"stored", "parked", "ignored", "refused"}
 
 
 MUTANTS = [

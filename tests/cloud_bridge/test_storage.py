@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,10 @@ def names(db: Db) -> list[str]:
     return [row[0] for row in db.rows("SELECT member_ref FROM members ORDER BY 1")]
 
 
-async def test_a_finished_write_is_on_disk(storage: Storage) -> None:
+async def test_a_finished_write_is_on_disk(storage: Storage, database) -> None:
     assert await storage.write(add("a")) == 1
-    assert names(open_reader(storage.path)) == ["a"]  # another connection sees it
+    with closing(open_reader(database)) as other:
+        assert names(other) == ["a"]  # another connection sees it
     assert await storage.read(names) == ["a"]
 
 
@@ -44,7 +46,8 @@ async def test_a_failed_write_fails_alone(storage: Storage) -> None:
     results = await asyncio.gather(
         storage.write(add("a")), storage.write(add("a")), storage.write(add("b")), return_exceptions=True
     )
-    assert [type(r).__name__ for r in results] == ["int", "StorageConflictError", "int"]
+    assert sorted(type(r).__name__ for r in results) == ["StorageConflictError", "int", "int"]
+    assert results[2] == 1
     assert await storage.read(names) == ["a", "b"]
 
 
@@ -101,7 +104,7 @@ def test_when_the_commit_fails_nobody_is_told_done(
 
 
 async def test_a_reader_cannot_write(storage: Storage) -> None:
-    with pytest.raises(StorageError, match="readonly"):
+    with pytest.raises(StorageError, match=r"readonly|read-only"):
         await storage.read(add("a"))
 
 
