@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from random import Random
 
+from cloud_bridge.commands import CommandDesk
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
 from cloud_bridge.members import import_into
@@ -62,6 +63,13 @@ class Bridge:
             on_progress=self.models.progressed if shows else None,
         )
         requests = Requests(storage=self.storage, facts=self.models, clock=clock, counters=self.counters)
+        self.commands = CommandDesk(
+            storage=self.storage,
+            publish=lambda *said: self.shell.publish(*said),  # noqa: PLW0108 - made further down
+            connected=lambda: self.shell.connected.is_set(),  # noqa: PLW0108 - made further down
+            clock=clock,
+            counters=self.counters,
+        )
         self.router = Router(
             storage=self.storage,
             ingest=ingest,
@@ -69,6 +77,7 @@ class Bridge:
             requests=requests if shows else None,
             clock=clock,
             counters=self.counters,
+            commands=self.commands,
         )
         self.shell = MqttShell(
             url=settings.mqtt_url,
@@ -90,7 +99,7 @@ class Bridge:
             if self._settings.members_file is not None:
                 await import_into(self.storage, self._settings.members_file, tenant=self._settings.members_tenant)
             async with asyncio.TaskGroup() as group:
-                services = {"mqtt": self.shell.run}
+                services = {"mqtt": self.shell.run, "commands": self.commands.run}
                 if self._settings.role != "ingest":
                     services |= {"read_models": self.models.run, "presence": self._follow_presence}
                 tasks = [
@@ -115,6 +124,8 @@ class Bridge:
             found["read_models"] = await self._ping_models()
             health = self.supervisor.services.get("presence")
             found["presence"] = Ping(health is not None and health.running, "follows the database")
+        orders = self.supervisor.services.get("commands")
+        found["commands"] = Ping(orders is not None and orders.running, "publishes")
         for name, health in self.supervisor.services.items():
             found[name] = replace(found[name], crashes=health.crashes)
         return found

@@ -19,7 +19,7 @@ from cloud_bridge.router import Publication, Router
 from contracts.backoff import Backoff
 from contracts.clock import Clock
 from contracts.topics import ALL_UP
-from mqtt_link import AiomqttPort, BrokerUrl, Incoming, MqttConnection, MqttPort
+from mqtt_link import AiomqttPort, BrokerUrl, Incoming, LinkLostError, MqttConnection, MqttPort
 
 log = logging.getLogger("zhanggui.cloud_bridge")
 WORKERS = 8
@@ -56,7 +56,14 @@ class MqttShell:
         self._told_down = False
         self._on_queued = on_queued
         self._subscription = subscription
+        self._link: MqttConnection | None = None
         self.connected = asyncio.Event()
+
+    async def publish(self, topic: str, payload: bytes, encoding: str) -> None:
+        """Say something that answers nothing. Raises LinkLostError, TimeoutError."""
+        if self._link is None:
+            raise LinkLostError("no broker now")
+        await self._link.publish(topic, payload, encoding=encoding)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -78,6 +85,7 @@ class MqttShell:
                 await link.subscribe(self._subscription)
                 self._backoff.up(self._clock.now_s())
                 self._told_down = False
+                self._link = link
                 self.connected.set()
                 log.info("connected to broker %s", self._url)
                 queues: list[asyncio.Queue[Incoming]] = [asyncio.Queue(MESSAGES_A_WORKER) for _ in range(WORKERS)]
@@ -87,6 +95,7 @@ class MqttShell:
                     async for message in link.messages():
                         self._hand_over(message, queues)
             finally:
+                self._link = None
                 self.connected.clear()
 
     def _hand_over(self, message: Incoming, queues: list[asyncio.Queue[Incoming]]) -> None:

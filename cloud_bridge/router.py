@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from cloud_bridge.commands import CommandDesk
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest
 from cloud_bridge.ingest.streams import Place
@@ -49,7 +50,10 @@ class Router:
         requests: Requests | None,
         clock: Clock,
         counters: Counters,
+        commands: CommandDesk | None = None,
     ) -> None:
+        """Without `commands` a hello is answered, and nothing is said again after it."""
+        self._commands = commands
         self._storage = storage
         self._ingest = ingest
         self._presence = presence
@@ -101,9 +105,13 @@ class Router:
         lane = check_lane(up.name)
         place = Place(up.tenant, up.store, lane)
         if up.kind == "hello":
-            reply = await self._ingest.hello(place, decode_message(payload, Hello))
+            answer = await self._ingest.hello(place, decode_message(payload, Hello))
             await self._heard(up, retained=retained)
-            return None if reply is None else _publication(topics.hello_down(lane), reply)
+            if answer is None:
+                return None
+            if self._commands is not None and answer.active and lane == "ledger" and not retained:
+                self._commands.heard(up.tenant, up.store, answer.stream)
+            return _publication(topics.hello_down(lane), answer)
         ack = await self._ingest.batch(place, decode_message(payload, Batch))
         await self._heard(up, retained=retained)  # afterwards: a wait before it would let the next batch overtake
         return _publication(topics.ack(lane), ack)

@@ -218,7 +218,7 @@ def _words(db: Db, tenant: str, store: str, commands: list[str]) -> dict[str, tu
     )
     found: dict[str, tuple[Word, ...]] = {}
     for command, stream, seq, said, detail, result, received_ms in rows:
-        word = Word(stream, seq, cast(Said, said), detail, msgspec.json.decode(result), received_ms)
+        word = Word(stream, seq, cast("Said", said), detail, msgspec.json.decode(result), received_ms)
         found[command] = (*found.get(command, ()), word)
     return found
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from cloud_bridge.commands import book
 from cloud_bridge.commands.book import Issued
@@ -28,17 +27,11 @@ Publish = Callable[[str, bytes, str], Awaitable[None]]
 """Topic, payload and encoding; raises OSError where there is no broker."""
 
 
-class Connected(Protocol):
-    """The broker's presence."""
-
-    def is_set(self) -> bool: ...
-
-
 class CommandDesk:
     """Owns what must be published. `heard` and `issued` only note; `run` does the work."""
 
     def __init__(
-        self, *, storage: Storage, publish: Publish, connected: Connected, clock: Clock, counters: Counters
+        self, *, storage: Storage, publish: Publish, connected: Callable[[], bool], clock: Clock, counters: Counters
     ) -> None:
         self._storage = storage
         self._publish = publish
@@ -71,14 +64,14 @@ class CommandDesk:
                 log.debug("commands wait: %s", error)
                 await asyncio.sleep(EVERY_S)
                 continue
-            if not self._hellos or not self._connected.is_set():
+            if not self._hellos or not self._connected():
                 waiting = asyncio.ensure_future(self._wake.wait())
                 await asyncio.wait({waiting}, timeout=EVERY_S)
                 waiting.cancel()
 
     async def turn(self) -> None:
         """Everything that is due now. Raises OSError, StorageError; what was not published stays due."""
-        if not self._connected.is_set():
+        if not self._connected():
             return
         stores = dict(list(self._hellos.items())[:STORES_AT_ONCE])
         now_ms = unix_ms(self._clock.wall())

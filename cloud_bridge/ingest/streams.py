@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cloud_bridge.commands.book import note_words
 from cloud_bridge.ingest.machine import Accept, Cursor, Link
 from cloud_bridge.ingest.screening import Screened, screen
 from cloud_bridge.storage import Db, EventRow
@@ -153,6 +154,9 @@ def write(
         for index in repeated:
             rows[index] = (*rows[index][:3], 0, *rows[index][4:])
         db.insert_events(rows)
+        if place.lane == "ledger":
+            said = ((link.seq, raw) for link, raw in zip(events, screened.raws, strict=True))
+            note_words(db, tenant=place.tenant, store=place.store, stream=cursor.stream, events=said, now_ms=now_ms)
         counts["events_stored"] += len(rows)
         counts["events_dead"] += len(screened.dead)
         counts["events_withheld"] += screened.withheld
