@@ -15,6 +15,7 @@ _WORDS = {
     "unexplained": ("库存变化原因不明", "Stock changed without an explanation"),
     "fault": ("设备故障", "Device fault"),
     "licence": ("许可证已到期", "Licence expired"),
+    "disk full": ("磁盘已满，柜门停用", "The disk is full; no door opens"),
     "damaged": ("账本损坏", "Ledger damaged"),
     "cloud loss": ("云端丢失了已确认的记录", "The cloud lost events it had confirmed"),
 }
@@ -58,5 +59,5 @@ def _say(what: str) -> tuple[str, str]:
     for start, (zh, en) in _WORDS.items():
         if what == start or what.startswith(f"{start} "):
             rest = what[len(start) + 1 :]
-            return f"{zh}：{rest}", f"{en}: {rest}"
+            return (f"{zh}：{rest}", f"{en}: {rest}") if rest else (zh, en)
     return what, what

@@ -45,6 +45,14 @@ _GATES: dict[str, tuple[str, str, Level]] = {
 }
 
 
+_DISK: dict[str, tuple[str, str, Level]] = {
+    "ok": ("磁盘空间充足", "The disk has room", "ok"),
+    "warn": ("磁盘快满了", "The disk is filling up", "attention"),
+    "free_telemetry": ("磁盘将满，已丢弃遥测数据", "The disk is nearly full; telemetry was dropped", "attention"),
+    "full": ("磁盘已满，柜门停用", "The disk is full; no door opens", "fault"),
+}
+
+
 def sentence(data: e.EventData, names: Names) -> Sentence:
     """The sentence of `data`. A type without words of its own is told by its name."""
     return _session(data, names) or _money(data, names) or _house(data, names) or _agent(data)
@@ -236,6 +244,16 @@ def _agent(data: e.EventData) -> Sentence:
             return f"账本 {lane} 分叉（{reason}）", f"The {lane} stream forked ({reason})", "fault"
         case e.LedgerDamaged(lane=lane, first=first, last=last):
             return f"账本 {lane} 第 {first}–{last} 条损坏", f"Ledger {lane}: events {first}–{last} are damaged", "fault"
+        case e.LedgerDisk(level=level, used_percent=percent):
+            zh, en, weight = _DISK[level]
+            return f"{zh}（已用 {percent}%）", f"{en} ({percent}% used)", weight
+        case e.LedgerWalHeld(size_bytes=size):
+            megabytes = size // 1_000_000
+            return (
+                f"账本日志被外部读取占用（{megabytes} MB）",
+                f"A long reader holds the ledger's log at {megabytes} MB",
+                "attention",
+            )
         case e.AgentHealth():
             return "运行状况报告", "Health report", "info"
         case _:

@@ -226,6 +226,10 @@ class StoreState:
                     self._device(device, kind, "online", time_ms)
             case e.LicenceExpired(scope=scope):
                 self.alarm(f"licence {scope}", time_ms)
+            case e.LedgerDisk(level="full"):
+                self.alarm("disk full", time_ms)
+            case e.LedgerDisk():
+                self.alarms.pop("disk full", None)
             case e.LedgerDamaged(lane=lane):
                 self.alarm(f"damaged {lane}", time_ms)
             case e.StreamForked(lane=lane, reason="cloud_loss", lost_first=first, lost_last=last):

@@ -452,6 +452,10 @@ async def test_since_when_is_kept_while_nothing_changes(world: World) -> None:
         ),
         (e.LicenceExpired(scope="tobacco"), None),
         (e.LedgerDamaged(lane="ledger", first=1, last=2), None),
+        (
+            e.LedgerDisk(level="full", used_percent=99, free_bytes=1),
+            e.LedgerDisk(level="warn", used_percent=85, free_bytes=10**9),
+        ),
         (e.StreamForked(lane="ledger", parent="p", common=1, reason="cloud_loss"), None),
     ],
 )
