@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from cloud_bridge.api import add_api
 from cloud_bridge.bridge import Bridge
+from cloud_bridge.commands.api import add_command_api
 from cloud_bridge.leases import add_lease_api
 from cloud_bridge.settings import Settings
 from contracts.clock import Clock
@@ -34,6 +35,7 @@ def create_app(settings: Settings, *, clock: Clock, rng: Random | None = None) -
     app.state.views = bridge.models
     add_api(app, bridge)
     add_lease_api(app, bridge, clock=clock)
+    add_command_api(app, bridge, clock=clock)
     if settings.pages:
         from cloud_bridge import pages  # noqa: PLC0415 - the pages' toolkit is slow to load, and the API needs none of it
 
