@@ -27,7 +27,7 @@ from edge.devices.health import DeviceHealth, State, WatchedScale
 from edge.front import Front
 from edge.greeting import Begun, Greeting
 from edge.keys import read_member_key
-from edge.ledger import Ledger, LedgerOpenError, machine_instance
+from edge.ledger import Keeper, Ledger, LedgerDamagedError, LedgerOpenError, Retention, machine_instance
 from edge.sessions import CabinetRunner, PendedBasket, StaffDesk, load_policy
 from edge.sessions.pins import well_formed
 from edge.staff_cards import StaffCards
@@ -77,7 +77,7 @@ async def run_agent(store_toml: Path, *, clock: Clock, rng: Random | None = None
     except (ConfigError, LedgerOpenError, DeskUnavailableError, OSError) as error:
         raise AgentError(str(error)) from error
     except BaseExceptionGroup as group:
-        known = group.subgroup((DeskUnavailableError, ConfigError))
+        known = group.subgroup((DeskUnavailableError, ConfigError, LedgerDamagedError))
         if known is None:
             raise
         raise AgentError(str(known.exceptions[0])) from group
@@ -114,6 +114,10 @@ async def opened(
         store=config.store,
         boot=boot,
         machine=machine,
+        telemetry_rows=config.ledger.telemetry_rows,
+        retention=Retention(config.ledger.retain_days, config.ledger.retain_bytes),
+        reserve_bytes=config.ledger.reserve_bytes,
+        quota_bytes=config.ledger.quota_bytes,
     )
     try:
         yield Agent(config, ledger=ledger, clock=clock, rng=rng, boot=boot, machine=machine, store_toml=store_toml)
@@ -142,6 +146,7 @@ class Agent:
         self.counters: Counter[str] = Counter()
         policy = load_policy(config.policy)
         self.description = Description(config, ledger=ledger, clock=clock)
+        self.keeper = Keeper(ledger=ledger, clock=clock)
         self.supervisor = Supervisor(clock=clock, rng=rng)
         self.telemetry = Telemetry(ledger=ledger, clock=clock, boot=boot, counters=self.all_counters)
         self.day_keys = DayKeys(ledger=ledger, clock=clock, hours=policy.hours)
@@ -210,6 +215,7 @@ class Agent:
             health=self.devices.health,
             clock=clock,
             online=lambda: self.uplink.online,
+            disk=lambda: ledger.level,
             counters=self.all_counters,
             greet=self._greet,
             arm=self.staff_cards.arm,
@@ -267,6 +273,7 @@ class Agent:
             if not described:
                 keep("describe", self.description.tell_when_there_is_room)
             keep("commands", self.commands.run, cap_s=2.0)
+            keep("ledger", self.keeper.run, cap_s=5.0, fatal=(LedgerDamagedError,))
             keep("uplink", self.uplink.run)
             keep("staff", self.staff.run)
             keep("time", self.time.run)

@@ -47,8 +47,10 @@ class Front:
     online: Callable[[], bool]
     counters: Callable[[], Mapping[str, int]]
     greet: Callable[[Begun, str], None]  # ask the cloud for a greeting, apart
+    disk: Callable[[], str]  # how full the ledger's disk is: ok warn free_telemetry full
     arm: Callable[[str, str], bool]  # await the own card of a person at a cabinet; False without a reader
     _seen: dict[str, float] = field(default_factory=dict)  # session: when it was first shown
+    _filling_s: float | None = None  # since when the disk has little room
     _due: dict[str, float] = field(default_factory=dict)  # compartment to be counted: since when we know
 
     # -------------------------------------------------------------- what pages see
@@ -194,6 +196,11 @@ class Front:
             for h in self.health.values()
             if h.state == "offline" and now_s - h.since_s >= OFFLINE_ALARM_S
         ]
+        if self.disk() in {"warn", "free_telemetry"}:  # at `full` every cabinet says so itself
+            self._filling_s = now_s if self._filling_s is None else self._filling_s
+            alarms.append(AlarmDesk(code="disk_filling", subject="", since_s=round(now_s - self._filling_s, 1)))
+        else:
+            self._filling_s = None
         due = [c.compartment for s in snapshots.values() for c in s.compartments if c.count_due]
         self._due = {name: self._due.get(name, now_s) for name in due}
         alarms += [

@@ -400,7 +400,8 @@ def _revokes(state: DeskState, lang: Lang) -> Markup:
 
 
 def _alarm(alarm: AlarmDesk, lang: Lang) -> str:
-    return f"{known('staff.alarm', alarm.code, lang)} · {alarm.subject}"
+    said = known("staff.alarm", alarm.code, lang)
+    return f"{said} · {alarm.subject}" if alarm.subject else said
 
 
 def _doing(session: SessionDesk, lang: Lang) -> str:

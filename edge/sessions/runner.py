@@ -129,6 +129,8 @@ class CabinetRunner:
         self._shut: set[str] = set()
         self._ready = False
         self._full_until_s = float("-inf")
+        self._paused = False  # the alarm of a full ledger is up
+        self._probe_s = float("-inf")
         self._entered: tuple[object, float] = (None, 0.0)  # the slot's state, and the real time of entering it
         self._screen = Screen(self._house)
         self.counters: Counter[str] = Counter()
@@ -246,23 +248,36 @@ class CabinetRunner:
         return step
 
     def _disk_full(self) -> None:
-        if self._full_until_s == float("-inf"):
-            log.error("cabinet %s: the ledger takes nothing; no door will be opened until it does", self._spec.cabinet)
-            self._screen.alarm("ledger_full", self._spec.cabinet, self._clock.now_s())
         self.counters["ledger_full"] += 1
         self._full_until_s = self._real_s() + self._pace.retry_s
+        self._pause()
         self._changed()
 
+    def _pause(self) -> None:
+        """Say it once. What is open may still be closed in the ledger's reserve; nothing new begins (T14)."""
+        if not self._paused:
+            self._paused = True
+            log.error("cabinet %s: the ledger takes nothing; no door will be opened until it does", self._spec.cabinet)
+            self._screen.alarm("ledger_full", self._spec.cabinet, self._clock.now_s())
+            self._changed()
+
     def _disk_well(self) -> None:
-        if self._full_until_s != float("-inf"):
+        self._full_until_s = float("-inf")
+        if self._paused and self._ledger.writable:
+            self._paused = False
             log.info("cabinet %s: the ledger takes events again", self._spec.cabinet)
-            self._full_until_s = float("-inf")
             self._screen.clear("ledger_full", self._spec.cabinet)
+            self._changed()
 
     async def _probe(self) -> None:
         """A full ledger becomes writable by a successful append; where no step wants one, try an empty word."""
-        if self._ledger.writable or self._real_s() < self._full_until_s:
+        if self._ledger.writable:
+            self._disk_well()
             return
+        self._pause()
+        if self._real_s() < max(self._full_until_s, self._probe_s):
+            return
+        self._probe_s = self._real_s() + self._pace.retry_s
         try:
             await self._ledger.commit(Transaction(puts={("probe", self._spec.cabinet): b"1"}))
         except LedgerFullError:

@@ -167,6 +167,7 @@ class House:
         self.health: dict[str, DeviceHealth] = {}
         self.greeted: list[Begun] = []
         self.armed: list[tuple[str, str]] = []
+        self.disk = "ok"
         self.session = ""  # of what was prepared last
         self.front = Front(
             config=self.config,
@@ -176,6 +177,7 @@ class House:
             health=self.health,
             clock=self.clock,
             online=lambda: True,
+            disk=lambda: self.disk,
             counters=lambda: {"seen": 3, "never": 0, "l" * 70: 1},
             greet=lambda begun, _cabinet: self.greeted.append(begun),
             arm=self._arm,
@@ -623,6 +625,17 @@ async def test_an_offline_device_rings_after_ten_seconds() -> None:
         assert alarm.since_s >= OFFLINE_ALARM_S
         health.state = "online"
         assert house.front.state().alarms == ()
+
+
+async def test_a_disk_that_fills_rings_until_it_has_room_and_leaves_a_full_one_to_the_cabinets() -> None:
+    async with open_house() as house:
+        codes = []
+        for level in ("ok", "warn", "free_telemetry", "full", "ok", "warn"):
+            house.disk = level
+            codes.append([a.code for a in house.front.state().alarms])
+        assert codes == [[], ["disk_filling"], ["disk_filling"], [], [], ["disk_filling"]]
+        await house.clock.sleep(1.0)
+        assert house.front.state().alarms[0].since_s >= 0.9
 
 
 async def test_the_state_tells_of_staff_reviews_revokes_and_counters() -> None:

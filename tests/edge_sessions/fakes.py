@@ -55,6 +55,7 @@ class FakeLedger:
         self.kinds: dict[str, dict[str, bytes]] = {}
         self.full = False
         self.writable = True
+        self.only_reserve = False  # appends succeed, and yet nothing new may begin
         self.watch: Callable[[Transaction], None] | None = None
 
     async def commit(self, transaction: Transaction) -> None:
@@ -62,7 +63,7 @@ class FakeLedger:
         if self.full:
             self.writable = False
             raise LedgerFullError("no space")
-        self.writable = True
+        self.writable = not self.only_reserve
         for (kind, key), value in transaction.puts.items():
             self.kinds.setdefault(kind, {})[key] = value
         for kind, key in transaction.deletes:

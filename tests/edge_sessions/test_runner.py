@@ -285,6 +285,23 @@ async def test_a_full_disk_opens_nothing_and_loses_nothing():
         await shop.ended("settled")
 
 
+async def test_on_the_last_reserve_an_open_door_is_closed_and_settled_and_nothing_new_begins():
+    shop = Shop()
+    async with shop.boot():
+        await open_snack(shop)
+        shop.scale.gross_g -= 90.0
+        shop.ledger.only_reserve, shop.ledger.writable = True, False
+        await shop.until(lambda: "ledger_full" in [a.code for a in shop.runner.snapshot().alarms])
+        shop.close()
+        await shop.ended("settled")  # these words still fit
+        assert "ledger_full" in [a.code for a in shop.runner.snapshot().alarms]
+        assert (await shop.runner.request("self_service", "k1", "")).reason == "ledger_full"
+        assert shop.reason() == "ledger_full"
+        shop.ledger.only_reserve = False
+        await shop.until(lambda: shop.reason() == "")
+        assert "ledger_full" not in [a.code for a in shop.runner.snapshot().alarms]
+
+
 async def test_a_full_disk_after_the_frame_keeps_its_outcome():
     shop = Shop()
     async with shop.boot():
