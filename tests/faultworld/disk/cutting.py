@@ -1,8 +1,8 @@
 """Cut the power at every call of a real program, or fail that call, and judge what comes back.
 
-A program is an async generator: each `yield` acknowledges one step. What its files hold is looked at as a *picture*,
-so that "everything acknowledged, nothing half" is one comparison: after a cut during step k the picture is that of
-k - 1 steps or of k.
+A program is an async generator: each `yield` acknowledges one step, with a check of what was promised by it. What the
+files hold is looked at as a *picture*, so that "everything acknowledged, nothing half" is one comparison: after a cut
+during step k the picture is that of k - 1 steps or of k.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from random import Random
 
 from simulators.faultworld.disk import Call, FaultyDisk, Mode, Surface, no_faults, write_files
 
-Program = Callable[[Path], AsyncGenerator[None, None]]
+Check = Callable[[Path], None]  # raises AssertionError if a folder does not hold what was promised
+Program = Callable[[Path], AsyncGenerator[Check, None]]
 Picture = Callable[[Path], object]
 Reopen = Callable[[Path], Awaitable[None]]
 
@@ -32,10 +33,11 @@ class Moment:
 
 @dataclass
 class Recording:
-    """All moments of one run, and the picture after 0, 1, 2 … steps."""
+    """All moments of one run, the picture after 0, 1, 2 … steps, and promises that were not even written."""
 
     moments: list[Moment] = field(default_factory=list)
     pictures: list[object] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
 
 async def recorded(folder: Path, program: Program, picture: Picture, *, sector_bytes: int = 512) -> Recording:
@@ -46,17 +48,21 @@ async def recorded(folder: Path, program: Program, picture: Picture, *, sector_b
         if call is None or call.kind != "open":  # nothing changes between an open and the call before it
             found.moments.append(Moment(disk.snapshot(), len(found.pictures) - 1, call))
 
-    def look() -> None:
+    def look(check: Check) -> None:
         write_files(disk.snapshot().held(Random(0), "keep"), beside)
         found.pictures.append(picture(beside))
+        try:
+            check(beside)
+        except AssertionError as error:
+            found.broken.append(f"step {len(found.pictures) - 1} told too early: {error}")
 
     with FaultyDisk(folder, sector_bytes=sector_bytes) as disk:
-        look()
+        look(lambda _folder: None)
         disk.plan = keep
         async with contextlib.aclosing(program(folder)) as steps:
-            async for _ in steps:
+            async for check in steps:
                 disk.plan = no_faults
-                look()
+                look(check)
                 disk.plan = keep
         disk.plan = no_faults
         keep(None)
@@ -87,7 +93,7 @@ async def judge(
 
     `reopen` raises AssertionError.
     """
-    wrong = []
+    wrong = list(recording.broken)
     for count, moment in enumerate(recording.moments):
         if count % every:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from edge.ledger.rows import Pending
 from edge.ledger.schema import TABLES, connect
 from edge.ports import Record, Transaction
 from tests.edge_ledger.inline import InlineWriter
-from tests.faultworld.disk.cutting import tables
+from tests.faultworld.disk.cutting import Check, Program, tables
 
 FILE = "edge.db"
 TELEMETRY_ROWS = 6
@@ -142,21 +143,35 @@ def long_work(rng: Random, steps: int) -> list[tuple[str, Step]]:
     return found
 
 
-def program(steps: Any) -> Callable[[Path], AsyncGenerator[None, None]]:
+def program(steps: Any) -> Program:
     """Open, all steps, close, open again: each acknowledged."""
 
-    async def run(folder: Path) -> AsyncGenerator[None, None]:
+    async def run(folder: Path) -> AsyncGenerator[Check, None]:
         ledger = await open_ledger(folder)
-        yield
+        yield promised(ledger)
         for _, step in steps:
             await step(ledger)
-            yield
+            yield promised(ledger)
         await ledger.close()
-        yield
+        yield promised(ledger)
         await (await open_ledger(folder)).close()
-        yield
+        yield promised(ledger)
 
     return run
+
+
+def promised(ledger: Ledger) -> Check:
+    """That the file says what the ledger says in memory."""
+    lanes = {lane: (ledger.lane(lane).stream, *ledger.lane(lane).tail, ledger.lane(lane).freed.seq) for lane in LANES}
+    state = dict(ledger.state("s"))
+
+    def check(folder: Path) -> None:
+        with contextlib.closing(sqlite3.connect(folder / FILE)) as connection:
+            rows = connection.execute("SELECT name, stream, tail_seq, tail_hash, freed_seq FROM lane").fetchall()
+            assert {name: tuple(row) for name, *row in rows} == lanes
+            assert dict(connection.execute("SELECT key, value FROM state WHERE kind='s'").fetchall()) == state
+
+    return check
 
 
 # ------------------------------------------------------------------ judgement
@@ -186,13 +201,12 @@ async def reopen(folder: Path) -> None:
 def facts(folder: Path) -> dict[str, object]:
     """What the ledger says, without what differs from run to run (streams, hashes): the facts in order, the state."""
     found: dict[str, object] = {}
-    with sqlite3.connect(folder / FILE) as connection:
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as connection:
         for lane in LANES:
             raws = connection.execute(f"SELECT raw FROM {TABLES[lane]} WHERE raw NOT NULL ORDER BY seq").fetchall()
             events = [msgspec.json.decode(raw)["data"] for (raw,) in raws]
             found[lane] = [event.get("command") or event.get("counters") for event in events if _ours(event)]
         found["state"] = connection.execute("SELECT kind, key, value FROM state ORDER BY kind, key").fetchall()
-    connection.close()
     return found
 
 
