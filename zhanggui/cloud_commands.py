@@ -11,18 +11,29 @@ from contracts.clock import clock_from_env
 from contracts.ids import BadIdError, check_id
 from zhanggui.errors import UserError
 from zhanggui.lease_commands import app as lease_app
+from zhanggui.order_commands import app as order_app
 
 MQTT_ENV = "ZHANGGUI_MQTT"  # every user of a machine may read the arguments of its processes
+DATABASE_ENV = "ZHANGGUI_DATABASE"
+DEFAULT_DATABASE = "var/cloud.db"
+Database = Annotated[
+    str,
+    typer.Option(
+        envvar=DATABASE_ENV,
+        help="SQLite file, made when missing; or postgresql://… (one with a password belongs into the variable).",
+    ),
+]
 
 app = typer.Typer(no_args_is_help=True)
 members_app = typer.Typer(no_args_is_help=True)
+app.add_typer(order_app, name="command", help="Orders to stores, and what became of them.")
 app.add_typer(members_app, name="members", help="Members of the tenant.")
 app.add_typer(lease_app, name="lease", help="Which box speaks for a store.")
 
 
 @app.command(epilog="Example:  zhanggui cloud run --database cloud.db --mqtt mqtt://127.0.0.1:1883 --port 8300")
 def run(
-    database: Annotated[Path, typer.Option(help="SQLite file; made when missing.")] = Path("var/cloud.db"),
+    database: Database = DEFAULT_DATABASE,
     mqtt: Annotated[
         str,
         typer.Option(
@@ -68,15 +79,30 @@ def run(
         raise UserError(str(error)) from error
 
 
+@app.command(epilog="Example:  zhanggui cloud restored --database var/cloud.db")
+def restored(database: Database = DEFAULT_DATABASE) -> None:
+    """Say that this database was restored from a backup: open orders become unknown, and are never sent again."""
+    from cloud_bridge.commands import mark_restored
+    from cloud_bridge.run import CloudError, check_database
+
+    try:
+        check_database(database)
+        count = mark_restored(database, clock=clock_from_env())
+    except CloudError as error:
+        raise UserError(str(error)) from error
+    typer.echo(f"{count} open orders are unknown from now on")
+
+
 @members_app.command("import", epilog="Example:  zhanggui cloud members import members.csv --database var/cloud.db")
 def import_(
     members: Annotated[Path, typer.Argument(help="CSV: member_ref,name,points; or JSON lines with the same names.")],
-    database: Annotated[Path, typer.Option(help="SQLite file of the bridge.")] = Path("var/cloud.db"),
+    database: Database = DEFAULT_DATABASE,
     tenant: Annotated[str, typer.Option(help="Whose members they are.")] = "demo",
 ) -> None:
     """Import members; a bad line is refused with its number and reason, and nothing of the file is taken."""
     from cloud_bridge.members import MembersFileError, import_members
     from cloud_bridge.run import CloudError, check_database
+    from cloud_bridge.storage.address import shown
 
     _check_tenant(tenant)
     try:
@@ -84,7 +110,7 @@ def import_(
         count = import_members(database, members, tenant=tenant)
     except (MembersFileError, CloudError) as error:
         raise UserError(str(error)) from error
-    typer.echo(f"{count} members of {tenant} imported into {database}")
+    typer.echo(f"{count} members of {tenant} imported into {shown(database)}")
 
 
 def _check_tenant(tenant: str) -> None:

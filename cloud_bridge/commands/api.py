@@ -94,7 +94,9 @@ class CommandTypeOut:
     moves_hardware: bool
 
 
-class _RefusedError(Exception):
+class OrderError(Exception):
+    """An order that is not taken: what the caller did wrong, or what stands against it."""
+
     def __init__(self, status: int, error: str, field: str, fix: str) -> None:
         super().__init__(fix)
         self.status = status
@@ -112,8 +114,8 @@ _BAD: dict[int | str, dict[str, Any]] = {
 def add_command_api(app: FastAPI, bridge: Bridge, *, clock: Clock) -> None:
     """Put the routes on `app`; `clock` is the time of the stores."""
 
-    @app.exception_handler(_RefusedError)
-    async def refused(_request: Request, error: _RefusedError) -> JSONResponse:
+    @app.exception_handler(OrderError)
+    async def refused(_request: Request, error: OrderError) -> JSONResponse:
         body = error.body
         return JSONResponse(
             {"error": body.error, "detail": body.detail, "field": body.field, "fix": body.fix}, status_code=error.status
@@ -146,19 +148,13 @@ def add_command_api(app: FastAPI, bridge: Bridge, *, clock: Clock) -> None:
         def write(db: Db) -> Order:
             stream = book.target(db, tenant, store)
             if stream is None:
-                raise _RefusedError(
-                    409, "store_not_heard", "", f"store {store} has not said hello yet; start its agent"
-                )
+                raise OrderError(409, "store_not_heard", "", f"store {store} has not said hello yet; start its agent")
             known = book.find(db, tenant, store, asked.id)
             if known is None and book.count_open(db, tenant, store, asked.issued_ms) >= MAX_OPEN:
-                raise _RefusedError(
-                    429, "too_many_open", "", f"{MAX_OPEN} commands are open; wait until some have ended"
-                )
+                raise OrderError(429, "too_many_open", "", f"{MAX_OPEN} commands are open; wait until some have ended")
             stands = known.issued if known else book.issue(db, _to(asked, stream))
             if (stands.type, stands.args, stands.issued_by) != (asked.type, asked.args, asked.issued_by):
-                raise _RefusedError(
-                    409, "id_taken", "id", "names another command already; choose another one, or leave it"
-                )
+                raise OrderError(409, "id_taken", "id", "names another command already; choose another")
             return known or Order(stands, ())
 
         order = await bridge.storage.write(write)
@@ -178,20 +174,18 @@ def add_command_api(app: FastAPI, bridge: Bridge, *, clock: Clock) -> None:
         """One command: its state, its outcome, its times."""
         order = await bridge.storage.read(lambda db: book.find(db, tenant, store, command))
         if order is None:
-            raise _RefusedError(
-                404, "unknown_command", "", f"no command {command} was issued to store {store} of {tenant}"
-            )
+            raise OrderError(404, "unknown_command", "", f"store {store} of {tenant} was given no command {command}")
         return _out(order, now_ms())
 
 
 def _checked(tenant: str, store: str, said: CommandIn, now_ms: int) -> Issued:
     kind = COMMAND_TYPES.get(said.type)
     if kind is None:
-        raise _RefusedError(422, "unknown_type", "type", f"is none of: {', '.join(COMMAND_TYPES)}")
+        raise OrderError(422, "unknown_type", "type", f"is none of: {', '.join(COMMAND_TYPES)}")
     try:
         parse_args(kind, said.args)
     except BadArgsError as error:
-        raise _RefusedError(422, "bad_args", f"args.{error.field}" if error.field else "args", error.fix) from error
+        raise OrderError(422, "bad_args", f"args.{error.field}" if error.field else "args", error.fix) from error
     ttl_s = kind.ttl_s if said.ttl_s is None else said.ttl_s
     return Issued(
         tenant=tenant,

@@ -5,14 +5,17 @@ Every function runs inside the caller's transaction; one text for both databases
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from cloud_bridge.commands.verdict import Said, Verdict, Word, verdict
-from cloud_bridge.storage import Db
+from cloud_bridge.storage import Db, open_writer
+from contracts.clock import Clock, unix_ms
 from contracts.envelope import BadEventError, decode_data, decode_envelope
 from contracts.event_types import CommandAccepted, CommandCompleted, CommandRefused
 from contracts.messages import Command
@@ -98,6 +101,12 @@ def restored(db: Db, now_ms: int) -> int:
         f"UPDATE commands SET lost_ms = ? WHERE lost_ms = 0 AND NOT {_ANSWERED}",  # noqa: S608 - a text of ours
         (now_ms,),
     )
+
+
+def mark_restored(database: Path | str, *, clock: Clock) -> int:
+    """The same for a database beside a running bridge; how many. Raises StorageError."""
+    with contextlib.closing(open_writer(database)) as db, db.transaction():
+        return restored(db, unix_ms(clock.wall()))
 
 
 _ANSWERED = """EXISTS (SELECT 1 FROM command_words w WHERE w.tenant = commands.tenant AND w.store = commands.store
