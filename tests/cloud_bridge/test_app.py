@@ -68,6 +68,7 @@ async def test_health_is_a_ping_of_each_service(database, broker) -> None:
                 "mqtt": {"ok": True, "detail": "connected", "crashes": 0},
                 "read_models": {"ok": True, "detail": "up to date", "crashes": 0},
                 "presence": {"ok": True, "detail": "follows the database", "crashes": 0},
+                "commands": {"ok": True, "detail": "publishes", "crashes": 0},
             },
         }
 
