@@ -11,8 +11,18 @@ from pathlib import Path
 
 from cloud_bridge.members import MembersFileError, read_members
 from cloud_bridge.settings import Settings
-from cloud_bridge.storage import StorageBusyError, StorageError, StorageFullError, StorageRefusedError, open_writer
-from cloud_bridge.storage.address import sqlite_path
+from cloud_bridge.storage import (
+    StorageAddressError,
+    StorageAwayError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
+    StorageNewerError,
+    StorageRefusedError,
+    StorageShortError,
+    open_writer,
+)
+from cloud_bridge.storage.address import is_postgres, shown, sqlite_path
 from contracts.clock import Clock, SystemClock
 
 
@@ -73,20 +83,24 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def check_database(address: Path | str) -> None:
-    """Make the database, or see that it can be written. Raises CloudError."""
+    """Make the database, or see that it can be written; its tables are up to date afterwards. Raises CloudError."""
     try:
-        path = sqlite_path(address)
-    except StorageError as error:
-        raise CloudError(str(error)) from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(open_writer(path)) as db, db.transaction():
+        if not is_postgres(address):
+            sqlite_path(address).parent.mkdir(parents=True, exist_ok=True)
+        with closing(open_writer(address)) as db, db.transaction():
             pass
     except (StorageError, OSError) as error:
-        raise CloudError(_sentence(path, error)) from error
+        raise CloudError(sentence(address, error)) from error
 
 
-def _sentence(path: Path, error: StorageError | OSError) -> str:
+def sentence(address: Path | str, error: StorageError | OSError) -> str:
+    """What a person can do about a database that does not serve; never a password."""
+    if isinstance(error, StorageAwayError | StorageNewerError | StorageShortError | StorageAddressError):
+        return str(error)
+    if is_postgres(address):
+        refused = isinstance(error, StorageRefusedError)
+        return str(error) if refused else f"the database {shown(address)} does not serve: {error}"
+    path = sqlite_path(address)
     if isinstance(error, StorageFullError) or getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
         return f"the disk is full: free some room for {path} and start again"
     if isinstance(error, StorageRefusedError):

@@ -16,7 +16,7 @@ ROLES: dict[str, Role] = {"all": "all", "ingest": "ingest", "pages": "pages"}
 class Settings:
     """`members_file` is imported at every start into `members_tenant`. Without `pages` only the API is served."""
 
-    database: Path | str  # a path, or a URL
+    database: Path | str = field(repr=False)  # a path, or a URL, which may hold a password
     mqtt_url: str = field(repr=False)  # may hold a password
     host: str = "127.0.0.1"
     port: int | None = 8300  # None: nothing listens (role ingest alone)

@@ -10,11 +10,6 @@ from contracts.event_types import LANES, Lane
 from tests.processes.truth import Held, Hole, LaneInCloud
 
 
-def role_options(*, alone: bool) -> list[str]:
-    """What a bridge of a run is told to be."""
-    return ["--role", "ingest"]
-
-
 def lanes_of(address: str, tenant: str, store: str) -> dict[Lane, list[LaneInCloud]]:
     """Every stream of a store, by lane."""
     with closing(open_reader(address)) as db:

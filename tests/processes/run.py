@@ -167,8 +167,7 @@ class Field:
         self.bridge_lines.append(line)
         argv = [
             sys.executable, "-m", "tests.processes.bridge_process", "cloud", "run",
-            "--database", self.database, "--mqtt", f"mqtt://{line.listen}", "--port", str(free_port()),
-            *cloud.role_options(alone=self.script.bridges == 1),
+            "--database", self.database, "--mqtt", f"mqtt://{line.listen}", "--role", "ingest",
         ]  # fmt: skip
         env = {mutants.ENV: self.script.mutant if self.script.mutant.startswith("bridge_") else ""}
         self.crew.enlist(f"bridge-{number}", argv, env=env)
@@ -247,13 +246,15 @@ class Field:
 
     # ---------------------------------------------------------------- after it
 
-    def freed(self) -> int:
-        """How many events of all stores the cloud has confirmed."""
-        count = 0
+    def freed(self) -> list[int]:
+        """How many events of each store the cloud has confirmed."""
+        counts = []
         for store in self.stores:
-            with contextlib.suppress(LedgerOpenError):
-                count += sum(lane.freed_seq for lane in store.report().lanes)
-        return count
+            try:
+                counts.append(sum(lane.freed_seq for lane in store.report().lanes))
+            except LedgerOpenError:
+                counts.append(0)
+        return counts
 
     def arrived(self) -> bool:
         """Whether every store has handed over everything it has."""
@@ -330,10 +331,10 @@ async def go(script: Script, folder: Path) -> Result:
         converged_s = -1.0
         try:
             await until(
-                lambda: all((s.notes / "truth.0").exists() for s in stage.stores), "the stores", within_s=READY_WITHIN_S
+                lambda: all(freed > 0 for freed in stage.freed()), "every store's first event", within_s=READY_WITHIN_S
             )
             await _storm(stage, acts, script.seconds, exits)
-            load, during = os.getloadavg()[0], stage.freed()
+            load, during = os.getloadavg()[0], sum(stage.freed())
             for store in stage.stores:
                 (store.notes / "quiet").touch()
             try:

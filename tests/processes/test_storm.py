@@ -47,8 +47,8 @@ def test_a_storm_loses_nothing_and_doubles_nothing(tmp_path: Path):
 
 @pytest.mark.soak
 @needs_mosquitto
-def test_the_same_with_one_bridge_on_sqlite(tmp_path: Path):
-    assert run(replace(GATE, database="sqlite", bridges=1), tmp_path) == []
+def test_the_same_with_two_bridges_on_one_sqlite_file(tmp_path: Path):
+    assert run(replace(GATE, database="sqlite", bridges=2), tmp_path) == []
 
 
 @pytest.mark.soak
@@ -64,6 +64,6 @@ def test_a_long_storm_loses_nothing_and_doubles_nothing(tmp_path: Path):
 @pytest.mark.parametrize("mutant", mutants.ALL)
 def test_a_planted_fault_is_found(mutant: str, tmp_path: Path):
     """The run has teeth: each of these breaks one promise, and none gets through."""
-    script = replace(GATE, database="sqlite", bridges=1, mutant=mutant, mean_gap_s=3.0, converge_within_s=8.0)
+    script = replace(GATE, database="sqlite", bridges=2, mutant=mutant, mean_gap_s=3.0, converge_within_s=8.0)
     assert run(script, tmp_path) != []
     shutil.rmtree(tmp_path, ignore_errors=True)
