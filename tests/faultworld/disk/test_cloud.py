@@ -22,7 +22,7 @@ from tests.faultworld.disk.test_ledger_faults import ONCE, once
 async def test_a_cut_at_every_call_of_a_short_life(folder: Path):
     recording = await recorded(folder, program(SHORT), picture)
     assert len(recording.moments) > 100
-    assert await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, reopen_every=3) == []
+    assert await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, reopen_every=7) == []
 
 
 async def test_a_cut_at_every_call_of_a_migration(folder: Path):
@@ -77,7 +77,7 @@ async def lived(folder: Path, plan: Plan, *, reads: bool, old: bool) -> tuple[Fa
 
 @pytest.mark.parametrize("name", ONCE)
 @pytest.mark.parametrize(
-    ("old", "every"), [(False, 3), (True, 3), *(pytest.param(old, 1, marks=pytest.mark.soak) for old in (False, True))]
+    ("old", "every"), [(False, 7), (True, 7), *(pytest.param(old, 1, marks=pytest.mark.soak) for old in (False, True))]
 )
 async def test_a_call_that_fails_once_is_success_or_a_typed_error_and_then_it_works_on(
     folder: Path, name: str, every: int, old: bool
@@ -145,4 +145,4 @@ async def test_a_bridge_that_keeps_its_word_badly_is_caught(folder: Path, monkey
     with monkeypatch.context() as planted:
         plant(planted)
         recording = await recorded(folder, program(SHORT[:7]), picture)
-    assert await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, enough=1)
+    assert await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, every=2, enough=1)

@@ -21,7 +21,7 @@ async def test_a_cut_at_every_call_of_a_short_life(folder: Path):
     kinds = {moment.call.kind for moment in recording.moments if moment.call}
     assert {"write", "sync", "delete"} <= kinds
     assert len(recording.moments) > 200
-    wrong = await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, reopen_every=3)
+    wrong = await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, reopen_every=7)
     assert wrong == []
 
 
@@ -101,4 +101,4 @@ PLANTED = (
 async def test_a_ledger_that_keeps_its_word_badly_is_caught(folder: Path, monkeypatch: pytest.MonkeyPatch, plant):
     plant(monkeypatch)
     recording = await recorded(folder, program(SHORT[:6]), picture)
-    assert await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, enough=1)
+    assert await judge(recording, folder.with_name("cut"), picture, reopen, seeds=1, every=2, enough=1)
