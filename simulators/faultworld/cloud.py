@@ -26,8 +26,11 @@ from simulators.faultworld.network import Network, SimPort
 from simulators.faultworld.process import Process
 from simulators.faultworld.truth import CloudGap, CloudRow, CloudTruth, Truth
 
-NEW_EVENTS = "SELECT row, stream, seq, raw, hash, dead, counted FROM events WHERE row > ? ORDER BY row"
-GAPS = "SELECT stream, first, last, last_hash FROM gaps"
+NEW_EVENTS = """
+    SELECT e.rowid, s.stream, e.seq, e.raw, e.hash, e.dead, e.counted FROM events e JOIN streams s ON s.born = e.stream
+    WHERE e.rowid > ? ORDER BY e.rowid
+"""
+GAPS = "SELECT s.stream, g.first, g.last, g.last_hash FROM gaps g JOIN streams s ON s.born = g.stream"
 MARKS = "SELECT stream, watermark, hash FROM streams"
 LOST = "SELECT stream, first, last FROM lost"
 
@@ -152,11 +155,12 @@ class Worker:
         process.on_death.append(storage.close)
         counters = Counters()
         presence = PresenceBook(counters)
-        presence.restore(await storage.read(load_presence))
+        presence.follow(await storage.read(load_presence))
         models = ReadModels(storage=storage, presence=presence, clock=clock, counters=counters)
+        ingest = Ingest(storage=storage, clock=clock, counters=counters, window=world.window)
         router = Router(
             storage=storage,
-            ingest=Ingest(storage=storage, clock=clock, counters=counters, window=world.window),
+            ingest=ingest,
             presence=presence,
             requests=Requests(storage=storage, facts=models, clock=clock, counters=counters),
             clock=clock,
@@ -169,6 +173,7 @@ class Worker:
             rng=world.rng(f"{self.name} {self._boots}"),
             counters=counters,
             port=SimPort(world.network, self.name),
+            on_queued=ingest.queued,
         )
         await shell.run()
 

@@ -33,13 +33,10 @@ class Folder:
     With `faulty` SQLite runs over the faulty disk, which can lose what was not synced.
     """
 
-    _numbers = itertools.count()
-
     def __init__(self, root: Path, *, faulty: bool, files: Path | None = None) -> None:
         self._root = root
         self._is_faulty = faulty
-        self.path = root / f"disk{next(self._numbers)}"
-        self.path.mkdir()
+        self.path = _new_folder(root)
         if files is not None:
             _copy(files, self.path)
         self._connections: list[sqlite3.Connection] = []
@@ -59,8 +56,7 @@ class Folder:
 
     def image(self) -> Path:
         """A copy of the disk as it is now."""
-        copy = self._root / f"disk{next(self._numbers)}"
-        copy.mkdir()
+        copy = _new_folder(self._root)
         _copy(self.path, copy)
         return copy
 
@@ -74,7 +70,7 @@ class Folder:
         """The disk after a power cut: what was not synced may be gone, torn or out of order."""
         if self.disk is None:
             return self.after_kill()
-        held = self._root / f"disk{next(self._numbers)}"
+        held = _new_folder(self._root)
         self.disk.power_cut(rng, into=held)
         found = Folder(self._root, faulty=True, files=held)
         shutil.rmtree(held)
@@ -91,6 +87,16 @@ class Folder:
         if self.disk is not None:
             self.disk.close()
         shutil.rmtree(self.path)
+
+
+def _new_folder(root: Path) -> Path:
+    """A folder that was not there before; its name depends on the run alone."""
+    for number in itertools.count(len(list(root.iterdir()))):
+        path = root / f"disk{number}"
+        if not path.exists():
+            path.mkdir()
+            return path
+    raise AssertionError("numbers do not end")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from simulators.faultworld.schedule import Deed, DeedKind, Fault, FaultKind, Sch
 
 HOUR_S = 3600.0
 CLOCK_JUMPS_S = (-1.77e9, 7 * 24 * HOUR_S, -HOUR_S, 0.0)  # 1970, a week ahead, an hour behind, right again
-STORES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 6)
+STORES = (1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 5)
 SLIPS: tuple[SlipKind, ...] = ("lose", "lie", "twice", "late", "puback")
 
 # Families of faults, and how many of each a run that has the family may see.
@@ -35,7 +35,7 @@ def generate(seed: int) -> Schedule:
     """The schedule of a seed."""
     rng = Random(seed)
     stores, workers = rng.choice(STORES), rng.choice((1, 1, 2, 2, 3))
-    end_s = rng.choice((40.0, 80.0, 80.0, 150.0))
+    end_s = rng.choice((30.0, 50.0, 70.0, 120.0))
     return Schedule(
         seed=seed,
         stores=stores,
@@ -56,7 +56,7 @@ def _deeds(rng: Random, stores: int, end_s: float) -> list[Deed]:
     kinds: Sequence[DeedKind] = rng.choice((("ledger",), ("ledger", "telemetry"), ("telemetry", "telemetry", "ledger")))
     commands = rng.random() < 0.4
     for store in range(stores):
-        for _ in range(rng.randint(4, 24)):
+        for _ in range(rng.randint(4, 20)):
             at_s = round(rng.uniform(0.0, end_s), 3)
             count = rng.choice((1, 1, 1, 2, 3, 8))
             deeds.append(Deed(at_s=at_s, store=store, what=rng.choice(kinds), count=count, size=rng.choice((0, 0, 200))))

@@ -105,6 +105,13 @@ def refused_never_appears(truth: Truth, births: Iterable[int]) -> None:
         raise Violation("refused_never_appears", f"b{min(bad)}")
 
 
+def nobody_storms(link: str, connects: Sequence[float], within_s: float, most: int) -> None:
+    """One process does not connect more often than its growing, jittered pauses allow, whatever the broker does."""
+    recent = [at_s for at_s in connects if at_s > connects[-1] - within_s]
+    if len(recent) > most:
+        raise Violation("nobody_storms", f"{link} connected {len(recent)} times in {within_s:g} s")
+
+
 # ------------------------------------------------------------------ what the cloud says
 
 
@@ -195,7 +202,12 @@ def no_command_acts_after_its_expiry(pulses: Sequence[tuple[str, float]], expiry
 def everything_owed_is_in_the_cloud(truth: Truth, timelines: Mapping[str, Timeline]) -> None:
     """When faults have stopped and the run has come to rest, whatever a disk ever held is in the cloud and counts
     once; but what the cloud lost after all edges had freed it, and dropped telemetry."""
+    written = set(truth.births.values())
     for where, timeline in timelines.items():
+        never = timeline.told - written
+        if never - truth.telemetry or len(never) > len(truth.unseen):
+            detail = f"{where}: b{min(never)} was accepted and stood on no disk"
+            raise Violation("everything_owed_is_in_the_cloud", detail)
         told = {ident for ident, birth in truth.births.items() if birth in timeline.told}
         for ident in timeline.owed | told:
             if ident in truth.dropped or ident in truth.lost_by_cloud:

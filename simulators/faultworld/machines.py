@@ -173,6 +173,8 @@ class Machine:
         if self.process is None or self.ledger is None:
             return
         birth = self.world.next_birth()
+        if lane == "telemetry":
+            self.world.truth.telemetry.add(birth)
         self.process.spawn(self._append(self.ledger, birth, lane, size), f"append{birth}")
 
     async def _append(self, ledger: Ledger, birth: int, lane: Lane, size: int) -> None:

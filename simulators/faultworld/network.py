@@ -41,6 +41,9 @@ class Watcher(Protocol):
     def delivered(self, process: Process, message: Incoming) -> None:
         """A client takes a message out of its queue."""
 
+    def connected(self, process: Process, link: str) -> None:
+        """The broker has accepted a client's connection."""
+
 
 @dataclass(slots=True, eq=False)
 class Session:
@@ -67,8 +70,6 @@ class Network:
     ) -> None:
         self.slips = slips
         self.happened: Counter[str] = Counter()
-        self.connects: list[float] = []
-        """When each connection was accepted, virtual seconds."""
         self._loop = asyncio.get_running_loop()
         self._seed = seed & 0xFFFFFFFF
         self._rng = Random(seed)
@@ -142,7 +143,7 @@ class Network:
             self.happened["take-over"] += 1
             self._end(before, say_will=self._rng.random() < 0.5)  # noqa: PLR2004  # brokers differ
         session = self._sessions[client_id] = Session(client_id, link, process, will, on_dropped)
-        self.connects.append(self._loop.time())
+        self._watcher.connected(process, link)
         if self._loop.time() < self.kick_until_s:
             self._loop.call_later(0.05, self._end, session)
         process.on_death.append(lambda: self._vanished(session))

@@ -26,6 +26,7 @@ class Process:
         self.dead = False
         self.fenced = False
         self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.connects: list[float] = []  # when the broker accepted it
         self.on_death: list[Callable[[], None]] = []
         self._on_step = on_step
 

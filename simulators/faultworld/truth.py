@@ -132,6 +132,8 @@ class Truth:
     refused: set[int] = field(default_factory=set)  # births whose append raised
     lost_by_cloud: set[Ident] = field(default_factory=set)
     dropped: set[Ident] = field(default_factory=set)  # telemetry whose bytes some copy of a disk gave up
+    telemetry: set[int] = field(default_factory=set)  # births of the lane that may drop
+    unseen: set[Place] = field(default_factory=set)  # telemetry that was dropped in the commit that wrote it
     odd: bool = False  # a disk was restored or cloned, or the cloud was: a fork is right
     lossy: bool = False  # the cloud was restored: its alarm is right
     damaged: bool = False  # a disk gave back something else than was written
@@ -144,6 +146,7 @@ class Truth:
             ident = self.written.get(place)
             if ident is None:
                 if raw is None:
+                    self.unseen.add(place)
                     continue
                 ident = self.written[place] = _ident(raw, place)
                 self.births[ident] = birth_of(raw)

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -35,6 +36,8 @@ from simulators.faultworld.truth import CloudTruth, Timeline, Truth
 REST_WITHIN_S = 900.0  # virtual seconds after the last fault; back-offs are at most 30 s
 LEASE_PATIENCE_S = 30.0
 MAX_MACHINES = 8
+STORM_WITHIN_S = 30.0
+STORM_CONNECTS = 25  # full jitter from 1 s (bridge: 0.5 s) on, doubled each time: about ten in half a minute
 RAM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a place
 _DISK_FAMILIES = frozenset({"power", "power_at", "full", "eio", "worker_full"})
 
@@ -58,7 +61,7 @@ def run(schedule: Schedule, *, traced: bool = False) -> Outcome:
     outcome = Outcome(schedule)
     root = Path(tempfile.mkdtemp(prefix="faultworld-", dir=RAM if RAM.is_dir() else None))
     loop = VirtualLoop()
-    loop.set_exception_handler(lambda _loop, _context: None)
+    loop.set_exception_handler(partial(_unhandled, outcome))
     try:
         with _same_identities(schedule.seed), _quiet():
             loop.run_until_complete(_play(schedule, root, outcome, traced))
@@ -69,6 +72,13 @@ def run(schedule: Schedule, *, traced: bool = False) -> Outcome:
         loop.close()
         shutil.rmtree(root, ignore_errors=True)
     return outcome
+
+
+def _unhandled(outcome: Outcome, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error that nobody took: of a callback it is a fault; of a task that was cut down it means nothing."""
+    error = context.get("exception")
+    if error is not None and "handle" in context and outcome.violation is None:
+        outcome.violation = Violation("nobody_falls", f"{context.get('message')}: {type(error).__name__}: {error}")
 
 
 async def _play(schedule: Schedule, root: Path, outcome: Outcome, traced: bool) -> None:
@@ -162,7 +172,7 @@ class World:
     def note(self, what: str) -> None:
         """A line of the trace."""
         if self._traced:
-            self.outcome.trace.append(f"{self._loop.time():10.3f}  {what}")
+            self.outcome.trace.append(f"{self._loop.time():10.3f}  {what}".replace(str(self._root), ""))
 
     def fail(self, violation: Violation) -> None:
         """A rule is broken: the run ends."""
@@ -198,6 +208,14 @@ class World:
         for machine in self.machines:
             if machine.process is process:
                 machine.delivered(message)
+
+    def connected(self, process: Process, link: str) -> None:
+        """The broker has accepted a client's connection."""
+        process.connects.append(self._loop.time())
+        try:
+            invariants.nobody_storms(link, process.connects, STORM_WITHIN_S, STORM_CONNECTS)
+        except Violation as violation:
+            self.fail(violation)
 
     def _happened(self, what: str) -> None:
         self.outcome.happened[what] += 1
