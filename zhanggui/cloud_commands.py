@@ -9,25 +9,22 @@ import typer
 
 from contracts.clock import clock_from_env
 from contracts.ids import BadIdError, check_id
+from zhanggui.database_commands import DEFAULT_DATABASE, Database, dead_letters
+from zhanggui.database_commands import app as database_app
 from zhanggui.errors import UserError
 from zhanggui.lease_commands import app as lease_app
 from zhanggui.order_commands import app as order_app
 
 MQTT_ENV = "ZHANGGUI_MQTT"  # every user of a machine may read the arguments of its processes
-DATABASE_ENV = "ZHANGGUI_DATABASE"
-DEFAULT_DATABASE = "var/cloud.db"
-Database = Annotated[
-    str,
-    typer.Option(
-        envvar=DATABASE_ENV,
-        help="SQLite file, made when missing; or postgresql://… (one with a password belongs into the variable).",
-    ),
-]
 
 app = typer.Typer(no_args_is_help=True)
 members_app = typer.Typer(no_args_is_help=True)
 app.add_typer(order_app, name="command", help="Orders to stores, and what became of them.")
 app.add_typer(members_app, name="members", help="Members of the tenant.")
+app.add_typer(database_app, name="database", help="The bridge's database: up to date, how it fares, old months.")
+app.command("dead-letters", epilog="Example:  zhanggui cloud dead-letters --database var/cloud.db --store shop1")(
+    dead_letters
+)
 app.add_typer(lease_app, name="lease", help="Which box speaks for a store.")
 
 

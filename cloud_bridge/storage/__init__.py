@@ -6,14 +6,18 @@ gaps, parked batches, leases, presence, members. What is derived from events liv
 
 from cloud_bridge.storage.address import open_reader, open_storage, open_writer
 from cloud_bridge.storage.errors import (
+    StorageAddressError,
+    StorageAwayError,
     StorageBusyError,
     StorageClosedError,
     StorageConflictError,
     StorageError,
     StorageFullError,
+    StorageNewerError,
     StorageRefusedError,
     StorageShortError,
 )
+from cloud_bridge.storage.letters import DeadLetter, dead_letters
 from cloud_bridge.storage.port import Connection, Db, EventRow, Row, Storage, Work
 from cloud_bridge.storage.readers import read_events, read_gaps
 from cloud_bridge.storage.sqlite_storage import SqliteStorage
@@ -21,18 +25,23 @@ from cloud_bridge.storage.sqlite_storage import SqliteStorage
 __all__ = [
     "Connection",
     "Db",
+    "DeadLetter",
     "EventRow",
     "Row",
     "SqliteStorage",
     "Storage",
+    "StorageAddressError",
+    "StorageAwayError",
     "StorageBusyError",
     "StorageClosedError",
     "StorageConflictError",
     "StorageError",
     "StorageFullError",
+    "StorageNewerError",
     "StorageRefusedError",
     "StorageShortError",
     "Work",
+    "dead_letters",
     "open_reader",
     "open_storage",
     "open_writer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloud_bridge.storage.errors import StorageRefusedError
+from cloud_bridge.storage.errors import StorageAddressError
 from cloud_bridge.storage.port import Connection, Storage
 from cloud_bridge.storage.sqlite import open_sqlite_reader, open_sqlite_writer
 from cloud_bridge.storage.sqlite_storage import SqliteStorage
@@ -18,25 +18,25 @@ POSTGRES = ("postgresql://", "postgres://")
 
 
 def is_postgres(address: Path | str) -> bool:
-    """Whether `address` is the URL of a PostgreSQL database. Raises StorageRefusedError when its driver is missing."""
+    """Whether `address` is the URL of a PostgreSQL database. Raises StorageAddressError when its driver is missing."""
     if isinstance(address, Path) or not address.startswith(POSTGRES):
         return False
     try:
         import psycopg  # noqa: F401, PLC0415 - an extra, and slow to load
     except ImportError as error:
-        raise StorageRefusedError("PostgreSQL needs one thing more: pip install 'zhanggui[postgres]'") from error
+        raise StorageAddressError("PostgreSQL needs one thing more: pip install 'zhanggui[postgres]'") from error
     return True
 
 
 def sqlite_path(address: Path | str) -> Path:
-    """The file that a path or a `sqlite:///` URL names. Raises StorageRefusedError for any other URL."""
+    """The file that a path or a `sqlite:///` URL names. Raises StorageAddressError for any other URL."""
     if isinstance(address, Path):
         return address
     if address.startswith(SQLITE):
         return Path(address.removeprefix(SQLITE))
     if "://" in address:
         scheme = address.partition("://")[0]
-        raise StorageRefusedError(f"no database is reached by {scheme}://: give a path, sqlite:/// or postgresql://")
+        raise StorageAddressError(f"no database is reached by {scheme}://: give a path, sqlite:/// or postgresql://")
     return Path(address)
 
 
@@ -46,14 +46,14 @@ def shown(address: Path | str) -> str:
 
 
 def postgres_server(url: str) -> Server:
-    """The server and database of a `postgresql://` URL. Raises StorageRefusedError."""
+    """The server and database of a `postgresql://` URL. Raises StorageAddressError."""
     from cloud_bridge.storage.postgres import Server  # noqa: PLC0415 - an extra, and slow to load
 
     return Server(url)
 
 
 def open_storage(address: Path | str) -> Storage:
-    """The storage of a bridge at `address`, not opened yet. Raises StorageRefusedError for an address of no kind."""
+    """The storage of a bridge at `address`, not opened yet. Raises StorageAddressError for an address of no kind."""
     if is_postgres(address):
         from cloud_bridge.storage.postgres_storage import PostgresStorage  # noqa: PLC0415 - as above
 

@@ -31,5 +31,13 @@ class StorageRefusedError(StorageError):
     """This is no database the bridge can use (not ours, damaged, newer, too old): a person must choose another."""
 
 
+class StorageNewerError(StorageRefusedError):
+    """A newer release has made these tables: a person must install that one, or choose another database."""
+
+
+class StorageAddressError(StorageRefusedError):
+    """This names no database that the bridge could reach: a person must write another path or URL."""
+
+
 class StorageAwayError(StorageError):
     """The server does not answer. Whether a commit that was under way took place is not known; ask again later."""

@@ -6,47 +6,13 @@ A month without a partition is no accident: its events go to `events_default`, a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
+from cloud_bridge.storage.months import Month
 from cloud_bridge.storage.port import EVENT_COLUMNS
 from cloud_bridge.storage.postgres import PgDb, scalar
 
 _LOCK = 0x7A67_7061_7274_6974  # "zgpartit": one change of partitions at a time in a database
 _NAME = re.compile(r"events_y(\d{4})m(\d{2})")
-_LAST_MS = 253_402_300_799_000  # the year 9999 ends
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Month:
-    """A month of the calendar in UTC."""
-
-    year: int
-    month: int
-
-    @classmethod
-    def of(cls, at_ms: int) -> Month:
-        """The month of a time in ms since 1970; before 1970 and after 9999 the nearest one."""
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(max(at_ms, 0), _LAST_MS))
-        return cls(at.year, at.month)
-
-    def later(self, months: int) -> Month:
-        """So many months later, or earlier if negative."""
-        count = self.year * 12 + self.month - 1 + months
-        return Month(count // 12, count % 12 + 1)
-
-    @property
-    def start_ms(self) -> int:
-        """The first instant, in ms since 1970."""
-        return int(datetime(self.year, self.month, 1, tzinfo=UTC).timestamp() * 1000)
-
-    @property
-    def table(self) -> str:
-        """The name of its partition."""
-        return f"events_y{self.year:04}m{self.month:02}"
-
-    def __str__(self) -> str:
-        return f"{self.year:04}-{self.month:02}"
 
 
 def months(db: PgDb) -> list[Month]:

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import StrDumper
 
 from cloud_bridge.storage.errors import (
+    StorageAddressError,
     StorageAwayError,
     StorageBusyError,
     StorageConflictError,
@@ -74,7 +75,7 @@ class Server:
         try:
             parts = conninfo_to_dict(url)
         except psycopg.ProgrammingError:  # its message may quote the password
-            raise StorageRefusedError(
+            raise StorageAddressError(
                 "the database URL cannot be read: write postgresql://user:password@host:port/database"
             ) from None
         self._conninfo = make_conninfo(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloud_bridge.storage.errors import StorageRefusedError
+from cloud_bridge.storage.errors import StorageNewerError
 from cloud_bridge.storage.postgres import PgDb, Server, scalar
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def version(db: PgDb) -> str | None:
 def migrate(server: Server) -> str:
     """Bring the tables up to date and say their revision; bridges that start together do it once.
 
-    Raises StorageRefusedError when a newer release has made them, StorageError.
+    Raises StorageNewerError when a newer release has made them, StorageError.
     """
     db = server.connect()
     try:
@@ -46,7 +46,7 @@ def migrate(server: Server) -> str:
 def _is_current(db: PgDb, server: Server) -> bool:
     found = version(db)
     if found is not None and found not in REVISIONS:
-        raise StorageRefusedError(f"{server.shown} was made by a newer release: install that one, or name another")
+        raise StorageNewerError(f"{server.shown} was made by a newer release: install that one, or name another")
     return found == REVISIONS[-1]
 
 

@@ -18,7 +18,7 @@ import psycopg
 
 from cloud_bridge.storage import partitions
 from cloud_bridge.storage.errors import StorageAwayError, StorageBusyError, StorageClosedError, StorageError
-from cloud_bridge.storage.partitions import Month
+from cloud_bridge.storage.months import Month
 from cloud_bridge.storage.port import Work
 from cloud_bridge.storage.postgres import PgDb, Server
 from cloud_bridge.storage.postgres_schema import migrate

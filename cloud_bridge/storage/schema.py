@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from cloud_bridge.storage.port import Db
+
 migrations = Migrations("cloud_bridge")
 
 
@@ -284,3 +286,9 @@ def m005_commands(db: Database) -> None:
 
 WIDE = frozenset({"m001_streams_and_events", "m002_leases_presence_members"})
 """What a file has had done to it whose events `m003` writes anew."""
+
+
+def applied(db: Db) -> tuple[list[str], list[str]]:
+    """What a file has had done to it, and all there is, in order. Raises StorageError where there are no tables."""
+    done = db.rows("SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY id", (migrations.name,))
+    return [name for (name,) in done], [change.name for change in migrations.pending(Database(memory=True))]

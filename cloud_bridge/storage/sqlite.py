@@ -18,6 +18,7 @@ from cloud_bridge.storage.errors import (
     StorageConflictError,
     StorageError,
     StorageFullError,
+    StorageNewerError,
     StorageRefusedError,
     StorageShortError,
 )
@@ -164,7 +165,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     database = Database(connection, execute_plugins=False)
     done = {migration.name for migration in migrations.applied(database)}
     if not done <= known:
-        raise StorageRefusedError(f"{path} was written by a newer release: install that one, or name another file")
+        raise StorageNewerError(f"{path} was written by a newer release: install that one, or name another file")
     if done == known:
         return
     if done == WIDE:
