@@ -23,7 +23,7 @@ SOAK_S = float(os.environ.get("ZHANGGUI_SOAK_S", "600"))
 needs_mosquitto = pytest.mark.skipif(find_mosquitto() is None, reason="no mosquitto here: apt-get install mosquitto")
 needs_postgres = pytest.mark.skipif(find_postgres() is None, reason="no PostgreSQL here: apt-get install postgresql")
 
-GATE = Script(seed=SEED, seconds=14.0, converge_within_s=15.0, mean_gap_s=1.2)
+GATE = Script(seed=SEED, seconds=13.0, converge_within_s=15.0, mean_gap_s=1.2)
 
 
 def run(script: Script, folder: Path) -> list[str]:

@@ -98,7 +98,7 @@ def judge(told: Told, lanes: Mapping[Lane, Sequence[LaneInCloud]]) -> tuple[list
     problems: list[str] = []
     tallies: dict[Lane, Tally] = {}
     for lane, streams in lanes.items():
-        if len(streams) != 1:
+        if len(streams) != 1 and told.of_lane(lane):
             problems.append(f"{lane}: {len(streams)} streams, though no disk was restored and nothing was lost")
         for stream in streams:
             problems += [f"{lane}: {line}" for line in _chain(stream, lane)]
