@@ -12,6 +12,7 @@ from cloud_bridge.api import add_api
 from cloud_bridge.bridge import Bridge
 from cloud_bridge.commands.api import add_command_api
 from cloud_bridge.leases import add_lease_api
+from cloud_bridge.letters_api import add_letters_api
 from cloud_bridge.settings import Settings
 from contracts.clock import Clock
 
@@ -35,6 +36,7 @@ def create_app(settings: Settings, *, clock: Clock, rng: Random | None = None) -
     app.state.views = bridge.models
     add_api(app, bridge)
     add_lease_api(app, bridge, clock=clock)
+    add_letters_api(app, bridge)
     add_command_api(app, bridge, clock=clock)
     if settings.pages:
         from cloud_bridge import pages  # noqa: PLC0415 - the pages' toolkit is slow to load, and the API needs none of it
