@@ -62,6 +62,7 @@ class Store:
         self.reserve_out = reserve is not None and not reserve.make()
         self.damage: sqlite3.Error | None = None
         self.events = 0  # appended since it was opened
+        self.said_full = False  # a last word was told that the tidier has not seen yet
         self.full = False  # the last try failed because the disk takes nothing
         self.writable = not self.reserve_out  # nothing new may begin without
         self.witness: Callable[[Mapping[Lane, LaneRow], bool], None] | None = (
@@ -192,8 +193,12 @@ class Store:
             self.add(drop, stamp)
 
     def _forget_bytes(self, drop: TelemetryDropped) -> None:
-        table = TABLES["telemetry"]
-        self.connection.execute(f"UPDATE {table} SET raw=NULL WHERE seq BETWEEN ? AND ?", (drop.first, drop.last))  # noqa: S608  # names from our own table
+        """Leave the hashes alone. Deleted and written again, since SQLite joins pages that deletes have thinned out,
+        but never those whose rows have shrunk: their room would come back to nobody."""
+        table, run = TABLES["telemetry"], (drop.first, drop.last)
+        hashes = self.connection.execute(f"SELECT seq, hash FROM {table} WHERE seq BETWEEN ? AND ?", run).fetchall()  # noqa: S608  # names from our own table
+        self.connection.execute(f"DELETE FROM {table} WHERE seq BETWEEN ? AND ?", run)  # noqa: S608  # names from our own table
+        self.connection.executemany(f"INSERT INTO {table} (seq, hash) VALUES (?, ?)", hashes)  # noqa: S608  # names from our own table
 
     # -------------------------------------------------------------- a disk that takes nothing
 
@@ -202,7 +207,7 @@ class Store:
         code = getattr(error, "sqlite_errorname", "") or ""
         if self.reserve is None or not code.startswith(_FULL) or not self.reserve.release():
             return False
-        self.reserve_out, self.writable = True, False
+        self.reserve_out, self.writable, self.said_full = True, False, True
         self.limit()
         _log.error("the disk is full (%s): the reserve of %d bytes is given up", error, self.reserve.size_bytes)
         with contextlib.suppress(LedgerFullError):

@@ -71,6 +71,8 @@ class Tidier:
         """Look, and do one job. `now_s` is the wall clock's. Raises LedgerDamagedError."""
         store = self._store
         self._broken()
+        if store.said_full:  # with its last words, since the look before
+            self._told, self.level, store.said_full = "full", "full", False
         if store.full:
             store.probe()
         store.renew_reserve()
@@ -139,7 +141,8 @@ class Tidier:
         A file of version 1 that was never rebuilt keeps its pages: then there is nothing to do."""
         before = self._pragma("page_count")
         try:
-            self._store.connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+            # `execute` would step once, and that is one page
+            self._store.connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
         except sqlite3.Error as error:
             raise self._store.failed(error) from error
         return self._pragma("page_count") < before

@@ -15,7 +15,7 @@ from tests.edge_pages.fake_store import first_state
 
 
 @pytest.mark.parametrize(("lang", "says"), [("zh", "系统暂停营业，请找店员"), ("en", "Sales are paused by the system")])
-@pytest.mark.parametrize("cabinet", ["snack", "tobacco"])
+@pytest.mark.parametrize("cabinet", ["snack", "staffed"])
 def test_the_kiosk_shows_a_clear_screen_and_no_way_to_a_door(cabinet: str, lang: Lang, says: str) -> None:
     state = first_state()
     shut = tuple(
