@@ -13,6 +13,7 @@
     waiting  watermark covers intent   checks pass once more, none moving   –                   effect
     waiting  any moment                expired, clock lost, busy            refused             ended
     waiting  the lane has forked       –                                    completed unknown   ended
+    effect   right before it           expired, busy, forked                refused, …          ended
     effect   its result                –                                    completed           ended
     (start)  an intent without end     the device or session was asked      completed unknown   ended
 
@@ -87,7 +88,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Do it, once, then call `ended`."""
+    """Call `begin`; if it says nothing, do it, once, then call `ended`."""
 
     command: str
     kind: str
@@ -206,6 +207,19 @@ class CommandMachine:
             return ()
         run.intent_seq, run.state = seq, "waiting"
         return self._advance(run, facts)
+
+    def begin(self, command: str, facts: Facts) -> Sequence[Action]:
+        """Asked with the Effect in hand, and no wait between this and its first step: time may have passed since it
+        was decided. Nothing: do it; else do these instead."""
+        run = self.open[command]
+        assert run.type is not None
+        if run.type.only_closes:  # closed it is since the receipt; what follows only says so
+            return ()
+        if facts.stream != run.stream:
+            return self._complete(run, Result("unknown", "forked"), facts)
+        if reason := self._not_now(run, facts):
+            return self._refuse(run, reason, facts)
+        return ()
 
     def ended(self, command: str, result: Result, facts: Facts) -> Sequence[Action]:
         """The effect is over."""

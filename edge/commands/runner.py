@@ -108,7 +108,10 @@ class CommandRunner:
                 case Append():
                     await self._append(action)
                 case Effect():
-                    self._begin(action)
+                    if instead := self._machine.begin(action.command, self._facts()):
+                        self._queue(instead)
+                    else:
+                        self._begin(action)
                 case Look():
                     self._look(action)
                 case Close():  # done when it was queued
@@ -154,6 +157,7 @@ class CommandRunner:
         self._queue(self._machine.appended(append.command, self._facts(), seq=seq))
 
     def _begin(self, effect: Effect) -> None:
+        """Its first step runs before anything that waits: a handler asks once more whatever may change meanwhile."""
         assert self._group is not None
         self._group.create_task(self._carry_out(effect), name=f"command:{effect.kind}:{effect.command}")
 
