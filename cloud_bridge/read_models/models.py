@@ -12,18 +12,21 @@ from cloud_bridge.ingest.streams import Place
 from cloud_bridge.presence import PresenceBook
 from cloud_bridge.read_models.alarms import loss_alarm, losses
 from cloud_bridge.read_models.drawing import fleet_row, store_view
-from cloud_bridge.read_models.sentences import dead_letter, sentence, unknown
+from cloud_bridge.read_models.sentences import dead_letter, unknown
 from cloud_bridge.read_models.state import StoreState, UnreadableDocumentError
 from cloud_bridge.read_models.tallies import day_of
 from cloud_bridge.recommend import Offers, recommend
 from cloud_bridge.storage import Db, Storage
-from cloud_bridge.views import EventView, FleetRow, StoreView, Views
+from cloud_bridge.views import FleetRow, StoreView, Views
 from contracts.clock import Clock, unix_ms
 from contracts.envelope import BadEventError, decode_data, decode_envelope
-from contracts.event_types import Lane
+from contracts.event_types import EventData, Lane
+from contracts.known_events import decode_known
 
 log = logging.getLogger("zhanggui.cloud_bridge")
 ROWS_A_STEP = 500
+SHARE = 0.1  # of the time, for catching up while stores send
+MAX_PAUSE_S = 0.5
 
 
 class EventRow(NamedTuple):
@@ -157,13 +160,23 @@ class ReadModels(Views):
                 return applied
             for (tenant, store), wanted in waiting.items():
                 state = self._state(tenant, store)
+                began_s = asyncio.get_running_loop().time()
                 rows, read = await self._storage.read(partial(_rows, wanted=wanted))
                 for row in rows:
                     self.row += 1
                     self._apply(state, row)
+                state.say()
                 self._read.update(read)
                 applied += len(rows)
-                await asyncio.sleep(0)  # a long way back must not keep the event loop
+                await self._give_way(began_s)
+
+    async def _give_way(self, began_s: float) -> None:
+        """A long way back must not keep the event loop, nor hold up stores that send: they come first."""
+        pause_s = 0.0
+        if self._more.is_set():
+            pause_s = min(MAX_PAUSE_S, (asyncio.get_running_loop().time() - began_s) * (1 / SHARE - 1))
+            self._more.clear()
+        await asyncio.sleep(pause_s)
 
     def _state(self, tenant: str, store: str) -> StoreState:
         key = (tenant, store)
@@ -174,10 +187,13 @@ class ReadModels(Views):
     def _apply(self, state: StoreState, row: EventRow) -> None:
         if row.dead is not None:
             state.dead_letters += 1
-            zh, en, level = dead_letter(row.dead)
-            state.show(EventView(self.row, row.received_ms, row.type or "", zh, en, level))
+            state.show((self.row, row.received_ms, row.type or "", dead_letter(row.dead)))
             return
         if not row.counted:
+            return
+        whole = decode_known(row.raw)
+        if whole is not None:
+            self._tell(state, whole.data, state.when(whole, row.received_ms))
             return
         try:
             envelope = decode_envelope(row.raw)
@@ -187,15 +203,18 @@ class ReadModels(Views):
             return
         time_ms = state.when(envelope, row.received_ms)
         if data is None:
-            zh, en, level = unknown(envelope.name)
+            state.show((self.row, time_ms, envelope.name, unknown(envelope.name)))
         else:
-            try:
-                state.apply(data, time_ms)
-            except UnreadableDocumentError:
-                self._counters.add("projection_unreadable_document")
-            zh, en, level = sentence(data, state.names)
+            self._tell(state, data, time_ms)
+
+    def _tell(self, state: StoreState, data: EventData, time_ms: int) -> None:
+        """What the vocabulary knows."""
+        try:
+            state.apply(data, time_ms)
+        except UnreadableDocumentError:
+            self._counters.add("projection_unreadable_document")
         if state.listed(data):
-            state.show(EventView(self.row, time_ms, envelope.name, zh, en, level))
+            state.show((self.row, time_ms, data.TYPE, data))
 
     # ---------------------------------------------------------------- views
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,16 +11,19 @@ import msgspec
 
 from cloud_bridge.read_models.alarms import loss_alarm
 from cloud_bridge.read_models.names import Names
+from cloud_bridge.read_models.sentences import Sentence, sentence
 from cloud_bridge.read_models.tallies import Tallies, keep, parse_ms
 from cloud_bridge.views import EventView
 from contracts import event_types as e
 from contracts.envelope import Envelope
+from contracts.known_events import KnownEvent
 from contracts.planogram import StoreDocument
 
 EVENTS_SHOWN = 50
 # What comes many times a minute would push everything else out of the list of latest events.
 _NOT_LISTED = (e.WeightReading, e.CabinetDoorReading, e.AgentHealth, e.PeopleCountInterval, e.PeopleOccupancy)
 DeviceState = Literal["online", "degraded", "offline"]
+Unsaid = tuple[int, int, str, e.EventData | Sentence]  # row, time, name, and what is to be put into words or is
 
 
 class UnreadableDocumentError(ValueError):
@@ -75,11 +79,19 @@ class StoreState:
     watermarks: dict[str, int] = field(default_factory=dict)
     dead_letters: int = 0
     revision: int = 0  # grows with every event, so that what was drawn of it can be kept
+    _unsaid: list[Unsaid] = field(default_factory=list)
 
-    def show(self, view: EventView) -> None:
-        """Put an event into the list of the latest."""
-        self.events.appendleft(view)
+    def show(self, event: Unsaid) -> None:
+        """Put an event into the list of the latest; its words follow with `say`."""
+        self._unsaid.append(event)
         self.revision += 1
+
+    def say(self) -> None:
+        """Find the words of what was shown, in the names of now: of many only for those that stay in the list."""
+        for row, time_ms, name, said in self._unsaid[-EVENTS_SHOWN:]:
+            words = sentence(said, self.names) if isinstance(said, e.EventData) else said
+            self.events.appendleft(EventView(row, time_ms, name, *words))
+        self._unsaid.clear()
 
     def place(self, compartment: str) -> Compartment:
         """The compartment, known from now on."""
@@ -98,7 +110,7 @@ class StoreState:
             total[sku] = total.get(sku, 0) + units
         return total
 
-    def when(self, envelope: Envelope, received_ms: int) -> int:
+    def when(self, envelope: Envelope | KnownEvent, received_ms: int) -> int:
         """When the event was, by the cloud's clock, in ms since 1970: what was written is corrected here, beside it.
 
         A clock of which nothing is known, neither then nor by its boot since, is not believed at all.
@@ -114,14 +126,13 @@ class StoreState:
     def apply(self, data: e.EventData, time_ms: int) -> None:
         """One event. Raises UnreadableDocumentError."""
         self.revision += 1
-        self._goods(data)
-        self._cabinet(data, time_ms)
-        self._sale(data, time_ms)
-        self._house(data, time_ms)
+        for part in _PARTS[type(data)]:
+            part(self, data, time_ms)
 
-    def _goods(self, data: e.EventData) -> None:
+    def _goods(self, data: e.EventData, _time_ms: int) -> None:
         match data:
             case e.ConfigChanged(document=raw):
+                self.say()  # what was before it is told in the names of before
                 try:
                     self.document = msgspec.json.decode(raw, type=StoreDocument)
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -263,3 +274,12 @@ class StoreState:
         before = self.devices.get(device)
         since_ms = before.since_ms if before is not None and before.state == state else time_ms
         keep(self.devices, device, Device(kind, state, since_ms, detail))
+
+
+def _parts(name: str) -> tuple[Callable[[StoreState, e.EventData, int], None], ...]:
+    """The parts of the state that speak of a class of this name: their own code names it."""
+    parts = (StoreState._goods, StoreState._cabinet, StoreState._sale, StoreState._house)  # noqa: SLF001 - its own file
+    return tuple(part for part in parts if name in part.__code__.co_names)
+
+
+_PARTS = {cls: _parts(cls.__name__) for cls in e.EVENT_TYPES.values()}
