@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -56,6 +57,7 @@ class Crew:
     folder: Path
     members: dict[str, Member] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+    outside: list[Path] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -69,6 +71,12 @@ class Crew:
         for member in self.members.values():
             if member.process is not None:
                 member.process.wait(10)
+        for folder in self.outside:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def clear_up(self, folder: Path) -> None:
+        """A folder outside of ours, taken away when we leave."""
+        self.outside.append(folder)
 
     def enlist(
         self,

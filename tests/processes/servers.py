@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -97,12 +98,9 @@ class Postgres:
         """Takes a few seconds: a cluster is made."""
         binaries = find_postgres()
         assert binaries is not None
-        data = crew.folder / "postgres"
-        user = _server_user(data)
-        if user is not None:
-            for above in (crew.folder, *crew.folder.parents):  # pytest keeps its folders to itself
-                if above.stat().st_uid == 0 and not above.stat().st_mode & 0o001:
-                    above.chmod(above.stat().st_mode | 0o011)
+        home = Path(tempfile.mkdtemp(prefix="zhanggui-postgres-"))  # another user does not get into the run's folder
+        crew.clear_up(home)
+        user, data = _server_user(home), home / "data"
         subprocess.run(
             [binaries / "initdb", "-D", data, "-U", _POSTGRES_USER, "-A", "trust", "-E", "UTF8", "--no-sync"],
             check=True, capture_output=True, user=user, group=user, extra_groups=[] if user else None,
@@ -122,15 +120,14 @@ class Postgres:
         return cls("postgres", port)
 
 
-def _server_user(data: Path) -> str | None:
+def _server_user(home: Path) -> str | None:
     """PostgreSQL does not run as root: then its own user, who gets the folder."""
     if os.getuid() != 0:
         return None
     for name in (_POSTGRES_USER, "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            data.mkdir(mode=0o700)
-            os.chown(data, entry.pw_uid, entry.pw_gid)
+            os.chown(home, entry.pw_uid, entry.pw_gid)
             return name
     raise RuntimeError("no user to run PostgreSQL as")
 
