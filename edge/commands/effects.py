@@ -100,6 +100,8 @@ class Restart(Handler[DeviceArgs]):
 
     async def run(self, args: DeviceArgs) -> Result:
         probe = self._probes[args.device]
+        if why := self.why_not(args):  # in one block with the restart: no session begins between them
+            return Result("failed", why)
         if not await self._restart(probe.task):
             return Result("failed", "no_such_task")
         before = probe.answers()

@@ -157,7 +157,7 @@ class CommandRunner:
         self._queue(self._machine.appended(append.command, self._facts(), seq=seq))
 
     def _begin(self, effect: Effect) -> None:
-        """Its first step runs before anything that waits: a handler asks once more whatever may change meanwhile."""
+        """A task a turn later: a handler whose moment matters asks once more in its first step."""
         assert self._group is not None
         self._group.create_task(self._carry_out(effect), name=f"command:{effect.kind}:{effect.command}")
 

@@ -186,7 +186,8 @@ async def test_the_api_describes_itself(tmp_path: Path) -> None:
         assert set(document["paths"]) == {
             "/healthz", "/api/v1/fleet", "/api/v1/counters",
             "/api/v1/stores/{tenant}/{store}", "/api/v1/stores/{tenant}/{store}/events",
-            "/api/v1/stores/{tenant}/{store}/lease",
+            "/api/v1/stores/{tenant}/{store}/lease", "/api/v1/command-types",
+            "/api/v1/stores/{tenant}/{store}/commands", "/api/v1/stores/{tenant}/{store}/commands/{command}",
         }  # fmt: skip
         assert {"ApiError", "FleetPage", "StoreView", "EventsPage"} <= set(document["components"]["schemas"])
 
