@@ -118,6 +118,8 @@ class LaneRunner:
         while True:
             await self._clock.sleep(self._tick_s)
             self._wake.set()
+            if self._confirmed is not None:  # the disk did not take it: no ack need come on an idle lane
+                self._to_free.set()
 
     async def _step(self) -> None:
         while self._inbox:
@@ -153,6 +155,8 @@ class LaneRunner:
                     assert_never(action)
 
     async def _send_hello(self, action: SendHello) -> None:
+        async with self._freeing:  # the answer may say that the cloud has less: then nothing older frees any more
+            self._confirmed = None
         self._hello_sent_s = self._clock.now_s()
         await self._publish(
             self._lane,
@@ -228,8 +232,9 @@ class LaneRunner:
     async def _confirm(self, seq: int) -> None:
         try:
             await self._ledger.confirm(self._lane.name, seq)
-        except LedgerFullError:  # it stays retained; the next ack or hello frees it
+        except LedgerFullError:  # it stays retained; a tick, or the next ack or hello, tries again
             self.counters["confirm_failed"] += 1
+            self._confirmed = self._confirmed or (self._lane.stream, seq)
 
     async def _fork(self, action: Fork) -> Iterable[Action]:
         try:

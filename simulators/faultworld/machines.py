@@ -96,6 +96,10 @@ class Machine:
         """The agent runs and its ledger is open."""
         return self.process is not None and not self.process.dead and self.uplink is not None
 
+    def stands_by(self, lane: Lane) -> bool:
+        """The cloud has told this lane that another instance is the active one."""
+        return self.uplink is not None and self.uplink._lanes[lane].machine.state == "standby"  # noqa: SLF001  # per lane
+
     def replace_disk(self, folder: Folder, timeline: Timeline) -> None:
         """Another disk is in the machine, which is off."""
         self.folder.close()

@@ -536,7 +536,7 @@ class World:
                 view = machine.ledger.lane(lane)
                 if view.tail.seq == view.freed.seq:
                     continue
-                if machine.uplink.standby and self._loop.time() >= self._leases.get(machine.store_index, 0.0):
+                if machine.stands_by(lane) and self._loop.time() >= self._leases.get(machine.store_index, 0.0):
                     self._leases[machine.store_index] = self._loop.time() + LEASE_PATIENCE_S
                     self._happened("lease moved at rest")
                     self._move_lease(machine)
