@@ -19,6 +19,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -185,6 +186,8 @@ class PostgresServer:
     def _popen(self, command: list[str], log: Path | None = None) -> subprocess.Popen[bytes]:
         user = self._user
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+        # Linux ends it with the thread that started it; only the main thread lives as long as the process.
+        ends_with_us = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
         output = subprocess.PIPE if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             return subprocess.Popen(  # noqa: S603 - our own command
@@ -198,7 +201,7 @@ class PostgresServer:
                 group=None if user is None else user.pw_gid,
                 extra_groups=None if user is None else [],
                 start_new_session=True,  # Ctrl-C at the terminal is for the tests, who stop it in good order
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one call of libc
+                preexec_fn=_end_with_parent if ends_with_us else None,  # noqa: PLW1509 - one call of libc
             )
         finally:
             if log is not None:
