@@ -169,7 +169,7 @@ def unpublished(db: Db, now_ms: int) -> list[Issued]:
     rows = db.rows(
         f"""
         SELECT tenant, store, {_COLUMNS} FROM commands
-        WHERE published_ms = 0 AND expires_ms > ? AND lost_ms = 0 ORDER BY issued_ms, id LIMIT 200
+        WHERE published_ms = 0 AND expires_ms > ? AND lost_ms = 0 AND NOT {_ANSWERED} ORDER BY issued_ms, id LIMIT 200
         """,  # noqa: S608 - a text of ours
         (now_ms,),
     )
