@@ -1,4 +1,4 @@
-"""The sentences of docs/wire.md: rows of its table of topics, and what stands between full stops elsewhere."""
+"""The sentences of docs/wire.md: rows of its tables, what its headings define, and what stands between full stops."""
 
 from __future__ import annotations
 
@@ -7,47 +7,36 @@ from pathlib import Path
 
 WIRE = Path(__file__).parents[2] / "docs/wire.md"
 NOT_NORMATIVE = "What stands of it"
-_END = re.compile(r"(?<=[.:!?])\*{0,2}(?:\s+)(?=[A-Z`*{])")
-_KEEP = re.compile(r"(?:e\.g\.|≤|\d\.\d|:)$")
+_CUT = re.compile(r"(?<=\.)\s+(?=[A-Z`*{(])")
+_LEAD = re.compile(r"^\*\*[^*]+\.\*\*\s+")  # words that open a paragraph as a heading would
 
 
-def sections() -> dict[str, list[str]]:
-    """The sentences of each section, by its heading; what stands before the first one under ""."""
-    found: dict[str, list[str]] = {"": []}
-    here = ""
+def normative(text: str | None = None) -> list[str]:
+    """Every sentence that somebody may rely on, in the document's order."""
+    found: list[str] = []
     block: list[str] = []
 
     def close() -> None:
         if block:
-            found[here] += sentences(" ".join(block))
+            found.extend(part.strip() for part in _CUT.split(_LEAD.sub("", " ".join(block))))
             block.clear()
 
-    for line in WIRE.read_text(encoding="utf-8").splitlines():
+    for line in (WIRE.read_text(encoding="utf-8") if text is None else text).splitlines():
         if line.startswith("#"):
             close()
-            here = "" if line.startswith("# ") else line.lstrip("# ").strip()
-            found.setdefault(here, [])
+            if line.strip("# ") == NOT_NORMATIVE:
+                break
+            if (defined := re.search(r"; (.+)\)$", line)) is not None:
+                found.append(defined[1])
         elif line.startswith("|"):
             close()
             if not line.startswith(("|---", "| topic |")):
-                found[here].append(line.strip("| "))
+                found.append(line.strip("| "))
         elif not line.strip():
             close()
-        elif line.startswith("- "):
-            close()
-            block.append(line[2:].strip())
         else:
-            block.append(line.strip())
+            if line.startswith("- "):
+                close()
+            block.append(line.removeprefix("- ").strip())
     close()
-    return {name: said for name, said in found.items() if name != NOT_NORMATIVE}
-
-
-def sentences(text: str) -> list[str]:
-    """`text` cut after each full stop that ends a sentence."""
-    parts = re.split(r"(?<=\.)(?:\*\*)?\s+(?=[A-Z`*{(])", text)
-    return [part.strip().removesuffix("**") if part.count("**") % 2 else part.strip() for part in parts if part.strip()]
-
-
-def normative() -> list[str]:
-    """Every sentence that somebody may rely on, in the document's order."""
-    return [sentence for said in sections().values() for sentence in said]
+    return found
