@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from cloud_bridge.storage.errors import StorageNewerError
-from cloud_bridge.storage.postgres import PgDb, Server, scalar
+from cloud_bridge.storage.postgres import PgDb, Server, scalar, storage_error
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -62,12 +64,18 @@ def script() -> Config:
 def _upgrade(db: PgDb) -> None:
     from alembic import command  # noqa: PLC0415 - as above
     from sqlalchemy import create_engine  # noqa: PLC0415 - as above
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 - as above
     from sqlalchemy.pool import StaticPool  # noqa: PLC0415 - as above
 
     db.client.autocommit = False
     engine = create_engine("postgresql+psycopg://", creator=lambda: db.client, poolclass=StaticPool)
     config = script()
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):
+            raise storage_error(error.orig, lost=db.closed) from error
+        raise

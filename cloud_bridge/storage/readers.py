@@ -32,24 +32,24 @@ class StoredGap(NamedTuple):
     declared: int
 
 
-def _select(address: Path | str, query: str, arguments: tuple[str | None, ...]) -> Iterator[Row]:
+_STREAMS = "SELECT born, stream FROM streams WHERE tenant = ? AND store = ? AND lane = coalesce(?, lane) ORDER BY born"
+
+
+def _select(address: Path | str, place: tuple[str, str, str | None], query: str) -> Iterator[Row]:
+    """The rows of each stream in its turn: nothing needs to be sorted, however many they are."""
     with closing(open_reader(address)) as db:
-        yield from db.each(query, arguments)
+        for key, stream in db.rows(_STREAMS, place):
+            for row in db.each(query, (key,)):
+                yield (stream, *row)
 
 
 def read_events(address: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredEvent]:
     """Every event of a store, stream by stream in order of birth, by sequence. Raises StorageError."""
-    query = """
-        SELECT s.stream, e.seq, e.raw, e.hash, e.dead FROM streams s JOIN events e ON e.stream = s.born
-        WHERE s.tenant = ? AND s.store = ? AND s.lane = coalesce(?, s.lane) ORDER BY s.born, e.seq
-    """
-    return (StoredEvent(*row) for row in _select(address, query, (tenant, store, lane)))
+    query = "SELECT seq, raw, hash, dead FROM events WHERE stream = ? ORDER BY seq"
+    return (StoredEvent(*row) for row in _select(address, (tenant, store, lane), query))
 
 
 def read_gaps(address: Path | str, tenant: str, store: str, lane: Lane | None = None) -> Iterator[StoredGap]:
     """Every declared gap of a store, stream by stream, by sequence. Raises StorageError."""
-    query = """
-        SELECT s.stream, g.first, g.last, g.reason, g.declared FROM streams s JOIN gaps g ON g.stream = s.born
-        WHERE s.tenant = ? AND s.store = ? AND s.lane = coalesce(?, s.lane) ORDER BY s.born, g.first
-    """
-    return (StoredGap(*row) for row in _select(address, query, (tenant, store, lane)))
+    query = "SELECT first, last, reason, declared FROM gaps WHERE stream = ? ORDER BY first"
+    return (StoredGap(*row) for row in _select(address, (tenant, store, lane), query))

@@ -26,6 +26,7 @@ from cloud_bridge.storage.port import EVENT_COLUMNS, EventRow, Params, Row
 from cloud_bridge.storage.schema import WIDE, migrations
 
 BUSY_MS = 5000
+LOG_PAGES = 8192  # 32 MB of log before it is copied into the file: pages that change often are copied once
 ROOM_TO_REWRITE = 2  # times the size of the file: the log holds every new page until the commit
 _INSERT_EVENT = f"INSERT INTO events ({EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
 # A whole batch in one statement, cut out of two joined values: half the work of a statement a row, and Python's lock is
@@ -192,6 +193,7 @@ def open_sqlite_writer(path: Path | str, *, connect: Connect = connect) -> Sqlit
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             migrate(connection, Path(path))
             undo.pop_all()
     except sqlite3.Error as error:
