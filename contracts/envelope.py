@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -140,6 +141,15 @@ def root_hash(stream: str) -> bytes:
 def next_hash(previous: bytes, raw: bytes) -> bytes:
     """`hash[n] = SHA-256(hash[n-1] ‖ bytes of event n)`."""
     return hashlib.sha256(previous + raw).digest()
+
+
+def chain(previous: bytes, raws: Iterable[bytes]) -> list[bytes]:
+    """`next_hash` of one event after the other."""
+    sha256, hashes = hashlib.sha256, []
+    for raw in raws:
+        previous = sha256(previous + raw).digest()
+        hashes.append(previous)
+    return hashes
 
 
 def event_schemas() -> dict[str, dict[str, object]]:

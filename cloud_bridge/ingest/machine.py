@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import count
 
-from contracts.envelope import next_hash, root_hash
+import msgspec
+
+from contracts.envelope import chain, root_hash
 from contracts.event_types import Lane
 from contracts.messages import MAX_BATCH_BYTES, Batch
 
@@ -35,7 +37,7 @@ class Cursor:
         return cls(stream, lane, 0, root_hash(stream))
 
 
-class Link(NamedTuple):
+class Link(msgspec.Struct, frozen=True, gc=False):  # made half a million times a second: no dataclass is as quick
     """One event in its place in the chain."""
 
     seq: int
@@ -117,13 +119,9 @@ def _malformed(cursor: Cursor, batch: Batch) -> str:
 
 def links_of(batch: Batch) -> list[Link]:
     """The events of `batch` in the chain that it claims to go on with. Asks nothing of what the cloud holds."""
-    link_hash = bytes.fromhex(batch.gap.last_hash if batch.gap else batch.prev_hash)
-    links = []
-    for seq, event in enumerate(batch.events, batch.first_seq):
-        raw = bytes(event)
-        link_hash = next_hash(link_hash, raw)
-        links.append(Link(seq, raw, link_hash))
-    return links
+    raws = [bytes(event) for event in batch.events]
+    before = bytes.fromhex(batch.gap.last_hash if batch.gap else batch.prev_hash)
+    return list(map(Link, count(batch.first_seq), raws, chain(before, raws)))
 
 
 def decide(

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 from cloud_bridge.commands.book import note_words
 from cloud_bridge.ingest.machine import Accept, Cursor, Link
@@ -144,10 +145,10 @@ def write(
     events = accepted.events
     if events:
         screened = screened.last(len(events))
-        rows: list[EventRow] = [
-            (key, link.seq, now_ms, 1, None, None, link.hash, raw)
-            for link, raw in zip(events, screened.raws, strict=True)
-        ]
+        seqs, hashes = (link.seq for link in events), (link.hash for link in events)
+        rows: list[EventRow] = list(
+            zip(repeat(key), seqs, repeat(now_ms), repeat(1), repeat(None), repeat(None), hashes, screened.raws)
+        )
         for index, reason in screened.dead.items():
             rows[index] = (*rows[index][:4], screened.types[index], reason, *rows[index][6:])
         repeated = _repeated(db, held, place, events, screened.origins) if screened.origins or held.forked else ()
@@ -155,7 +156,8 @@ def write(
             rows[index] = (*rows[index][:3], 0, *rows[index][4:])
         db.insert_events(rows)
         if place.lane == "ledger":
-            said = ((link.seq, raw) for link, raw in zip(events, screened.raws, strict=True))
+            named = zip(events, screened.types, strict=True)
+            said = [(link.seq, link.raw) for link, name in named if name.startswith("command.")]
             note_words(db, tenant=place.tenant, store=place.store, stream=cursor.stream, events=said, now_ms=now_ms)
         counts["events_stored"] += len(rows)
         counts["events_dead"] += len(screened.dead)
