@@ -41,7 +41,8 @@ def boottime_s() -> float:
 
 def rfc3339(moment: datetime) -> str:
     """UTC, milliseconds, `Z`: the form of every `time` in an event."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    there = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return there.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def unix_ms(moment: datetime) -> int:

@@ -18,7 +18,7 @@ MAX_GROUP = 256
 Settled = Callable[[Sequence[Pending], Sequence[Exception | None], Mapping[Lane, LaneRow]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Commit:
     pending: Pending
     done: asyncio.Future[None]
