@@ -50,9 +50,10 @@ class Bench:
         self.counters = Counters()
         self.storage = storage
         self.presence = PresenceBook(self.counters)
+        self.ingest = Ingest(storage=storage, clock=clock, counters=self.counters)
         self.router = Router(
             storage=storage,
-            ingest=Ingest(storage=storage, clock=clock, counters=self.counters),
+            ingest=self.ingest,
             presence=self.presence,
             requests=Requests(storage=storage, facts=Nothing(), clock=clock, counters=self.counters),
             clock=clock,

@@ -357,6 +357,7 @@ SENTENCES = (
             ),
             "the bridge's load sets it": (
                 WINDOW + "a_bridge_that_is_slow_to_commit_tells_stores_to_send_less_and_later_more",
+                LINE + "a_bridge_whose_queue_fills_announces_less_in_its_acks_and_stores_everything",
             ),
         },
     ),

@@ -16,7 +16,9 @@ import pytest
 from cloud_bridge.app import Settings, create_app
 from cloud_bridge.bridge import Bridge
 from cloud_bridge.counters import Counters
+from cloud_bridge.ingest.window import FULL_WINDOW
 from cloud_bridge.mqtt import MqttShell
+from cloud_bridge.storage import SqliteStorage
 from contracts.clock import ManualClock, SystemClock
 from contracts.messages import (
     CONTENT_ENCODING,
@@ -35,6 +37,7 @@ from contracts.topics import StoreTopics
 from edge.uplink.client import HEARTBEAT_S
 from edge.uplink.requests import Requests
 from mqtt_link import AiomqttPort, BrokerUrl
+from tests.cloud_bridge.test_router import Bench
 from tests.cloud_bridge.wire import Chain, Place
 from tests.edge_uplink.fake_bridge import until
 from tests.edge_uplink.test_client import Store
@@ -281,6 +284,41 @@ async def test_the_bridge_begins_with_short_pauses_again_only_after_a_minute_tha
         await until(shell.connected.is_set)
         assert (shell._backoff.failures > 1) == failures
     await end([task])
+
+
+async def test_a_bridge_whose_queue_fills_announces_less_in_its_acks_and_stores_everything(tmp_path: Path) -> None:
+    place, held = Place("demo", "busy", "ledger"), asyncio.Event()
+
+    class Waiting(SqliteStorage):
+        """A database that is stuck until the test lets go of it."""
+
+        async def write(self, work):
+            await held.wait()
+            return await super().write(work)
+
+    storage, port, topics = Waiting(tmp_path / "cloud.db"), FakePort(), StoreTopics("demo", "busy")
+    storage.open()
+    bench = Bench(storage, SystemClock())
+    shell = MqttShell(
+        url="mqtt://127.0.0.1:9", router=bench.router, clock=SystemClock(), rng=random.Random(1),
+        counters=bench.counters, port=port, on_queued=bench.ingest.queued,
+    )  # fmt: skip
+    task = asyncio.create_task(shell.run(), name="shell")
+    try:
+        await until(shell.connected.is_set)
+        chain = Chain(place=place).grow(100)
+        for n in range(1, 101):
+            port.hear(topics.events("ledger"), encode_message(chain.batch(n, n))[0])
+        await until(port.inbox.empty)
+        held.set()
+        await until(lambda: len(port.said) == 100)
+    finally:
+        await end([task])
+        storage.close()
+    acks = [decode_message(s.payload, Ack) for s in port.said]
+    assert acks[-1].watermark == 100
+    assert {ack.window for ack in acks} == {FULL_WINDOW // 2}
+    assert bench.counters["dropped_worker_queue_full"] == 0
 
 
 # ------------------------------------------------------------------ questions
