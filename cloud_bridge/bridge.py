@@ -151,4 +151,7 @@ class Bridge:
         except StorageError as error:
             return Ping(False, str(error))
         health = self.supervisor.services.get("read_models")
-        return Ping(health is not None and health.running, f"{behind} events behind" if behind else "up to date")
+        running = health is not None and health.running
+        if behind and not self.models.caught_up:
+            return Ping(False, f"not ready: {self.models.row} events read, {behind} to go")
+        return Ping(running, f"{behind} events behind" if behind else "up to date")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import socket
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from cloud_bridge.members import MembersFileError, read_members
@@ -85,12 +87,23 @@ def listen(host: str, port: int) -> socket.socket:
 def check_database(address: Path | str) -> None:
     """Make the database, or see that it can be written; its tables are up to date afterwards. Raises CloudError."""
     try:
-        if not is_postgres(address):
-            sqlite_path(address).parent.mkdir(parents=True, exist_ok=True)
-        with closing(open_writer(address)) as db, db.transaction():
+        with _alone(address), closing(open_writer(address)) as db, db.transaction():
             pass
     except (StorageError, OSError) as error:
         raise CloudError(sentence(address, error)) from error
+
+
+@contextmanager
+def _alone(address: Path | str) -> Iterator[None]:
+    """One process at a time makes a file and its tables; a server keeps others off by itself. Raises OSError."""
+    if is_postgres(address):
+        yield
+        return
+    path = sqlite_path(address)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("ab") as beside:
+        fcntl.flock(beside, fcntl.LOCK_EX)
+        yield
 
 
 def sentence(address: Path | str, error: StorageError | OSError) -> str:

@@ -3,92 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Collection
 from functools import partial
-from typing import NamedTuple
 
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.streams import Place
 from cloud_bridge.presence import PresenceBook
 from cloud_bridge.read_models.alarms import loss_alarm, losses
 from cloud_bridge.read_models.drawing import fleet_row, store_view
+from cloud_bridge.read_models.following import EventRow, Key, Stream, next_events, streams_of
 from cloud_bridge.read_models.sentences import dead_letter, unknown
 from cloud_bridge.read_models.state import StoreState, UnreadableDocumentError
 from cloud_bridge.read_models.tallies import day_of
 from cloud_bridge.recommend import Offers, recommend
-from cloud_bridge.storage import Db, Storage
+from cloud_bridge.storage import Storage
 from cloud_bridge.views import FleetRow, StoreView, Views
 from contracts.clock import Clock, unix_ms
 from contracts.envelope import BadEventError, decode_data, decode_envelope
-from contracts.event_types import EventData, Lane
+from contracts.event_types import EventData
 from contracts.known_events import decode_known
 
 log = logging.getLogger("zhanggui.cloud_bridge")
-ROWS_A_STEP = 500
+LOOK_EVERY_S = 1.0  # at all streams: other bridges take events in too
+TELL_EVERY_S = 5.0  # how far a long way back has come
 SHARE = 0.1  # of the time, for catching up while stores send
 MAX_PAUSE_S = 0.5
-
-
-class EventRow(NamedTuple):
-    """One row of `events`, as far as projections need it. `at_ms` never falls within a stream."""
-
-    at_ms: int
-    stream: int
-    seq: int
-    received_ms: int
-    raw: bytes
-    type: str | None
-    dead: str | None
-    counted: int
-
-
-class Stream(NamedTuple):
-    """One stream and how far the cloud holds it."""
-
-    key: int
-    tenant: str
-    store: str
-    lane: Lane
-    watermark: int
-
-
-def _streams(db: Db) -> list[Stream]:
-    """Every stream; of each lane the youngest comes last."""
-    return [Stream(*row) for row in db.rows("SELECT born, tenant, store, lane, watermark FROM streams ORDER BY born")]
-
-
-def _rows(db: Db, wanted: list[tuple[Stream, int]]) -> tuple[list[EventRow], dict[int, int]]:
-    """The next events of one store's streams, each after its sequence, as they came in; and how far each is read.
-
-    Sequences rule within a stream, the time of receipt between streams.
-    """
-    found: list[EventRow] = []
-    read: dict[int, int] = {}
-    until_ms: int | None = None
-    for stream, after in wanted:
-        chunk = db.rows(
-            """
-            SELECT seq, received_ms, raw, type, dead, counted FROM events
-            WHERE stream = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
-            """,
-            (stream.key, after, stream.watermark, ROWS_A_STEP),
-        )
-        at_ms = 0
-        for seq, received_ms, raw, kind, dead, counted in chunk:
-            at_ms = max(at_ms, received_ms)
-            found.append(EventRow(at_ms, stream.key, seq, received_ms, raw, kind, dead, counted))
-        if len(chunk) == ROWS_A_STEP:
-            until_ms = at_ms if until_ms is None else min(until_ms, at_ms)
-        else:
-            read[stream.key] = stream.watermark
-    if until_ms is not None:  # what came later waits for the rest of a stream that has more
-        later = {row.stream for row in found if row.at_ms > until_ms}
-        found = [row for row in found if row.at_ms <= until_ms]
-        read = {key: seq for key, seq in read.items() if key not in later}
-    found.sort(key=lambda row: (row.at_ms, row.stream, row.seq))
-    for row in found:
-        read[row.stream] = max(row.seq, read.get(row.stream, 0))
-    return found, read
 
 
 class ReadModels(Views):
@@ -101,35 +42,49 @@ class ReadModels(Views):
         self._counters = counters
         self._stores: dict[tuple[str, str], StoreState] = {}
         self._more = asyncio.Event()
+        self._moved: set[Key] = set()
         self._catching_up = asyncio.Lock()
         self._fleet: tuple[FleetRow, ...] = ()
         self._drawn: dict[tuple[str, str], tuple[object, FleetRow]] = {}
         self._read: dict[int, int] = {}
         self.row = 0
         """How many events were applied: the number of the last one."""
+        self.caught_up = False
+        """Whether all that was stored before the start is applied."""
 
     # ---------------------------------------------------------------- following
 
     async def run(self) -> None:
-        """Follow the stored events until cancelled."""
+        """Follow the stored events until cancelled: what this process took in at once, the rest by looking."""
+        loop = asyncio.get_running_loop()
+        await self.catch_up()
+        look_s = loop.time() + LOOK_EVERY_S
         while True:
+            if not self._moved:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(look_s):
+                        await self._more.wait()
             self._more.clear()
-            await self.catch_up()
-            await self._more.wait()
-
-    def wake(self) -> None:
-        """There are more events."""
-        self._more.set()
+            moved, self._moved = self._moved, set()
+            if loop.time() >= look_s:
+                await self.catch_up()
+                look_s = loop.time() + LOOK_EVERY_S
+            else:
+                async with self._catching_up:
+                    await self._follow(moved)
 
     def progressed(self, place: Place, watermark: int) -> None:
-        """A stream has advanced to `watermark`."""
+        """A stream has advanced to `watermark`, by this process."""
         self._state(place.tenant, place.store).watermarks[place.lane] = watermark
-        self.wake()
+        self._moved.add((place.tenant, place.store))
+        self._more.set()
 
     async def catch_up(self) -> int:
         """Apply all events that are not applied yet; how many."""
         async with self._catching_up:
-            return await self._follow()
+            applied = await self._follow(None)
+            self.caught_up = True
+            return applied
 
     async def rebuild(self) -> int:
         """Forget everything and read all events again; how many."""
@@ -138,37 +93,46 @@ class ReadModels(Views):
             self._drawn.clear()
             self._read.clear()
             self.row = 0
-            return await self._follow()
+            return await self._follow(None)
 
     async def behind(self) -> int:
         """How many sequences are stored and not applied yet."""
         return sum(
-            max(0, stream.watermark - self._read.get(stream.key, 0)) for stream in await self._storage.read(_streams)
+            max(0, stream.watermark - self._read.get(stream.key, 0)) for stream in await self._storage.read(streams_of)
         )
 
-    async def _follow(self) -> int:
-        applied = 0
-        for loss in await self._storage.read(losses):
-            self._state(loss.tenant, loss.store).alarm(loss_alarm(loss.lane, loss.first, loss.last), loss.noticed_ms)
-        while True:
-            waiting: dict[tuple[str, str], list[tuple[Stream, int]]] = {}
-            for stream in await self._storage.read(_streams):
-                self._state(stream.tenant, stream.store).watermarks[stream.lane] = stream.watermark
-                if stream.watermark > (after := self._read.get(stream.key, 0)):
-                    waiting.setdefault((stream.tenant, stream.store), []).append((stream, after))
-            if not waiting:
-                return applied
+    async def _follow(self, moved: Collection[Key] | None) -> int:
+        """Apply what is new in the streams of the stores that moved, or (None) in all; how many."""
+        applied, began_s = 0, asyncio.get_running_loop().time()
+        if moved is None:
+            for loss in await self._storage.read(losses):
+                alarm = loss_alarm(loss.lane, loss.first, loss.last)
+                self._state(loss.tenant, loss.store).alarm(alarm, loss.noticed_ms)
+        while waiting := await self._waiting(moved):
             for (tenant, store), wanted in waiting.items():
                 state = self._state(tenant, store)
-                began_s = asyncio.get_running_loop().time()
-                rows, read = await self._storage.read(partial(_rows, wanted=wanted))
-                for row in rows:
+                step_s = asyncio.get_running_loop().time()
+                found, read = await self._storage.read(partial(next_events, wanted=wanted))
+                for row in found:
                     self.row += 1
                     self._apply(state, row)
                 state.say()
                 self._read.update(read)
-                applied += len(rows)
-                await self._give_way(began_s)
+                applied += len(found)
+                if step_s - began_s >= TELL_EVERY_S:
+                    log.info("read models: %d events read, more to come", self.row)
+                    began_s = step_s
+                await self._give_way(step_s)
+        return applied
+
+    async def _waiting(self, moved: Collection[Key] | None) -> dict[Key, list[tuple[Stream, int]]]:
+        """Of each store that has something new: its streams, and after which sequence."""
+        waiting: dict[Key, list[tuple[Stream, int]]] = {}
+        for stream in await self._storage.read(partial(streams_of, stores=moved)):
+            self._state(stream.tenant, stream.store).watermarks[stream.lane] = stream.watermark
+            if stream.watermark > (after := self._read.get(stream.key, 0)):
+                waiting.setdefault((stream.tenant, stream.store), []).append((stream, after))
+        return waiting
 
     async def _give_way(self, began_s: float) -> None:
         """A long way back must not keep the event loop, nor hold up stores that send: they come first."""
