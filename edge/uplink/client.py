@@ -71,6 +71,7 @@ class Uplink:
         heartbeat_s: float = HEARTBEAT_S,
         reconnect_base_s: float = 1.0,
         reconnect_cap_s: float = 30.0,
+        reconnect_spread_s: float = 40.0,
         network_timeout_s: float = NETWORK_TIMEOUT_S,
         port: MqttPort | None = None,
         on_command: Callable[[Command], None] | None = None,
@@ -87,7 +88,9 @@ class Uplink:
         self._ledger = ledger
         self._clock = clock
         self._heartbeat_s = heartbeat_s
-        self._backoff = Backoff(rng=rng, base_s=reconnect_base_s, cap_s=reconnect_cap_s)
+        self._backoff = Backoff(
+            rng=rng, base_s=reconnect_base_s, cap_s=reconnect_cap_s, spread_s=reconnect_spread_s
+        )
         self._counters: Counter[str] = Counter()
         self._link: MqttConnection | None = None
         self._conn = 0

@@ -221,12 +221,15 @@ def dropped_telemetry_is_declared(
     truth: Truth, timelines: Mapping[str, Timeline], lost: Mapping[str, Sequence[tuple[int, int]]]
 ) -> None:
     """Telemetry that is not in the cloud lies in a range that the cloud knows of: a gap, a `telemetry.dropped`, or what
-    the cloud itself has lost."""
+    the cloud itself calls lost, be it the event or the `telemetry.dropped` that named it."""
     ranges: dict[str, list[tuple[int, int]]] = {name: list(found) for name, found in lost.items()}
     for name, gaps in truth.cloud.gaps.items():
         ranges.setdefault(name, []).extend((gap.first, gap.last) for gap in gaps)
     for name, first, last in truth.cloud.declared:
         ranges.setdefault(name, []).append((first, last))
+    for word, (name, first, last) in truth.words:
+        if word in truth.lost_by_cloud and _covered(truth, word, lost):
+            ranges.setdefault(name, []).append((first, last))
     for where, timeline in timelines.items():
         for ident in sorted((truth.dropped & timeline.owed) - truth.cloud.held):
             if not _covered(truth, ident, ranges):

@@ -80,7 +80,7 @@ class Machine:
         self._boots += 1
         self.answered = {}
         self._streams = {}
-        process = self.process = Process(self.name, on_step=self.world.on_step)
+        process = self.process = Process(self.name, on_step=self.world.on_step, part=self)
         process.on_death.append(self._died)
         process.spawn(self._live(process), "main").add_done_callback(partial(self._ended, process))
         self.world.note(f"{self.name} boots")

@@ -77,6 +77,8 @@ class Network:
         self._latency_s = latency_s
         self._counts: Counter[str] = Counter()
         self._sessions: dict[str, Session] = {}
+        self._under: dict[tuple[str, ...], list[Session]] = {}  # who listens to all below these levels
+        self._others: list[Session] = []  # who listens to anything else
         self._retained: dict[str, bytes] = {}
         self._cut: dict[str, float] = {}
         self._down_until_s = 0.0
@@ -164,6 +166,9 @@ class Network:
             session.alive = False
             if self._sessions.get(session.client_id) is session:
                 del self._sessions[session.client_id]
+            for heard in (self._others, *(self._under.get(levels[:-1], []) for _, levels in session.filters)):
+                while session in heard:
+                    heard.remove(session)
             if say_will and session.will is not None:
                 self.accept(session.will.topic, session.will.payload, retain=True)
         if session.open:
@@ -226,7 +231,8 @@ class Network:
             self._retained[topic] = payload
         levels = topic.split("/")
         shared: dict[str, list[Session]] = {}
-        for session in self._sessions.values():
+        below = [self._under[key] for n in range(len(levels)) if (key := tuple(levels[:n])) in self._under]
+        for session in [session for heard in (*below, self._others) for session in heard]:
             for group, wanted in session.filters:
                 if _matches(wanted, levels):
                     if group:
@@ -257,6 +263,10 @@ class Network:
         if levels[0] == "$share":
             group, levels = levels[1], levels[2:]
         session.filters.append((group, tuple(levels)))
+        if not group and levels[-1] == "#" and "+" not in levels:
+            self._under.setdefault(tuple(levels[:-1]), []).append(session)
+        else:
+            self._others.append(session)
         if not group:
             for name, payload in sorted(self._retained.items()):
                 if _matches(tuple(levels), name.split("/")):

@@ -18,11 +18,12 @@ REAP_S = 0.2
 class Process:
     """One incarnation of a program, from its start to its end.
 
-    `on_step(process, what)` is called at every touch of the world and may call `die`.
+    `on_step(process, what)` is called at every touch of the world and may call `die`; `part` is whose process it is.
     """
 
-    def __init__(self, name: str, *, on_step: Callable[[Process, str], None]) -> None:
+    def __init__(self, name: str, *, on_step: Callable[[Process, str], None], part: object = None) -> None:
         self.name = name
+        self.part = part
         self.dead = False
         self.fenced = False
         self.tasks: dict[asyncio.Task[Any], None] = {}

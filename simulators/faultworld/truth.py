@@ -134,6 +134,7 @@ class Truth:
     dropped: set[Ident] = field(default_factory=set)  # telemetry whose bytes some copy of a disk gave up
     telemetry: set[int] = field(default_factory=set)  # births of the lane that may drop
     unseen: set[Place] = field(default_factory=set)  # telemetry that was dropped in the commit that wrote it
+    words: list[tuple[Ident, tuple[str, int, int]]] = field(default_factory=list)  # telemetry.dropped on an edge
     odd: bool = False  # a disk was restored or cloned, or the cloud was: a fork is right
     lossy: bool = False  # the cloud was restored: its alarm is right
     damaged: bool = False  # a disk gave back something else than was written
@@ -150,6 +151,8 @@ class Truth:
                     continue
                 ident = self.written[place] = _ident(raw, place)
                 self.births[ident] = birth_of(raw)
+                if (declared := dropped_range(raw)) is not None:
+                    self.words.append((ident, declared))
             found[seq] = ident
         return found
 

@@ -56,15 +56,15 @@ class Outcome:
     trace: list[str] = field(default_factory=list)
 
 
-def run(schedule: Schedule, *, traced: bool = False) -> Outcome:
-    """Carry out a schedule. The same schedule always gives the same outcome."""
+def run(schedule: Schedule, *, traced: bool = False, look: Callable[[World], None] | None = None) -> Outcome:
+    """Carry out a schedule. The same schedule always gives the same outcome. `look` sees the world at its end."""
     outcome = Outcome(schedule)
     root = Path(tempfile.mkdtemp(prefix="faultworld-", dir=RAM if RAM.is_dir() else None))
     loop = VirtualLoop()
     loop.set_exception_handler(partial(_unhandled, outcome))
     try:
         with _same_identities(schedule.seed), _quiet():
-            loop.run_until_complete(_play(schedule, root, outcome, traced))
+            loop.run_until_complete(_play(schedule, root, outcome, traced, look))
     except StuckError as error:
         outcome.violation = outcome.violation or Violation("it_comes_to_rest", str(error))
     finally:
@@ -81,10 +81,14 @@ def _unhandled(outcome: Outcome, _loop: asyncio.AbstractEventLoop, context: dict
         outcome.violation = Violation("nobody_falls", f"{context.get('message')}: {type(error).__name__}: {error}")
 
 
-async def _play(schedule: Schedule, root: Path, outcome: Outcome, traced: bool) -> None:
+async def _play(
+    schedule: Schedule, root: Path, outcome: Outcome, traced: bool, look: Callable[[World], None] | None
+) -> None:
     world = World(schedule, root, outcome, traced)
     try:
         await world.play()
+        if look is not None:
+            look(world)
     except Violation as violation:
         outcome.violation = outcome.violation or violation
     finally:
@@ -197,17 +201,17 @@ class World:
 
     def published(self, process: Process, topic: str, payload: bytes) -> None:
         """A client hands a message to the broker."""
-        self.note(f"{process.name} > {_short(topic)} {len(payload)} bytes")
-        for part in (*self.machines, *self.workers):
-            if part.process is process:
-                part.published(topic, payload)
+        if self._traced:
+            self.note(f"{process.name} > {_short(topic)} {len(payload)} bytes")
+        if isinstance(process.part, Machine | Worker):
+            process.part.published(topic, payload)
 
     def delivered(self, process: Process, message: Incoming) -> None:
         """A client takes a message out of its queue."""
-        self.note(f"{process.name} < {_short(message.topic)}")
-        for machine in self.machines:
-            if machine.process is process:
-                machine.delivered(message)
+        if self._traced:
+            self.note(f"{process.name} < {_short(message.topic)}")
+        if isinstance(process.part, Machine):
+            process.part.delivered(message)
 
     def connected(self, process: Process, link: str) -> None:
         """The broker has accepted a client's connection."""
@@ -548,6 +552,7 @@ class World:
     def _judge_at_rest(self) -> None:
         timelines = {machine.name: machine.timeline for machine in self.machines}
         invariants.everything_owed_is_in_the_cloud(self.truth, timelines)
+        self.database.at_rest()
         lost = self.database.lost()
         invariants.dropped_telemetry_is_declared(self.truth, timelines, lost)
         invariants.what_the_cloud_lost_is_recorded(self.truth, timelines, lost)
