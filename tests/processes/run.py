@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -56,6 +57,7 @@ class Script:
     mutant: str = ""
     mean_gap_s: float = 1.0
     calm: int = 0  # 1: nothing is done to anybody
+    pages: int = 0  # 1: one more bridge shows what the others took in, and must show the same sums
 
     @property
     def command(self) -> str:
@@ -129,6 +131,8 @@ class Field:
     bridge_lines: list[ChaosProxy] = field(default_factory=list)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
+    pages_port: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def lock(self, name: str) -> asyncio.Lock:
         """One fault at a time for each process."""
@@ -173,6 +177,15 @@ class Field:
         env = {mutants.ENV: self.script.mutant if self.script.mutant.startswith("bridge_") else ""}
         self.crew.enlist(f"bridge-{number}", argv, env=env)
 
+    def put_up_pages(self) -> None:
+        """The bridge that shows."""
+        self.pages_port = free_port()
+        argv = [
+            sys.executable, "-m", "zhanggui", "cloud", "run", "--role", "pages", "--port", str(self.pages_port),
+            "--database", self.database, "--mqtt", f"mqtt://{LOOPBACK}:{self.broker.port}",
+        ]  # fmt: skip
+        self.crew.enlist("pages", argv)
+
     # ---------------------------------------------------------------- the storm
 
     async def act(self, act: Act, exits: contextlib.AsyncExitStack) -> None:
@@ -202,6 +215,8 @@ class Field:
                 await self._fill(act.for_s)
             case "restart_database":
                 await self._end("postgres", act.for_s, signal.SIGQUIT)
+            case "kill_pages":
+                await self._end("pages", act.for_s, signal.SIGKILL)
 
     def _name(self, act: Act) -> str:
         whom = act.what.rpartition("_")[2]
@@ -268,6 +283,18 @@ class Field:
                 return False
         return True
 
+    async def wrong_sums(self) -> list[str]:
+        """Whether the pages show the revenue that the stored events make; they get some time to read."""
+        days = datetime.now(UTC).date()
+        wanted = {s.name: await asyncio.to_thread(cloud.revenue_fen, self.database, "t1", s.name) for s in self.stores}
+        end_s = time.monotonic() + self.script.converge_within_s
+        while (shown := await asyncio.to_thread(cloud.shown_revenue_fen, self.pages_port)) != wanted:
+            if time.monotonic() > end_s:
+                same_day = days == self.began.date()
+                return [f"the pages show a revenue of {shown}, the events make {wanted}"] if same_day else []
+            await asyncio.sleep(0.5)
+        return []
+
     def compare(self) -> tuple[list[str], dict[Lane, Tally], int]:
         """Problems, counts by lane over all stores, and how many appends were refused."""
         problems: list[str] = []
@@ -311,6 +338,8 @@ async def put_up(script: Script, folder: Path) -> AsyncIterator[tuple[Field, con
             await until(lambda: answers(broker.port), "the broker", within_s=READY_WITHIN_S)
             for _ in range(min(2, script.bridges)):
                 await stage.put_up_bridge(exits)
+            if script.pages:
+                stage.put_up_pages()
             small = can_mount()
             for number in range(script.stores):
                 await stage.put_up_store(number, exits, small=small and number == 0)
@@ -325,6 +354,7 @@ async def go(script: Script, folder: Path) -> Result:
             bridges=script.bridges,
             can_fill=any(s.disk for s in stage.stores),
             can_restart_database=script.database == "postgres",
+            pages=bool(script.pages),
         )
         acts = plan(Random(script.seed), ready, seconds=script.seconds, mean_gap_s=script.mean_gap_s)
         acts = [] if script.calm else acts
@@ -350,6 +380,8 @@ async def go(script: Script, folder: Path) -> Result:
             await end([minding])
         for store in stage.stores:
             await asyncio.to_thread(stage.crew.kill, store.name, signal.SIGTERM)
+        if script.pages:
+            problems += await stage.wrong_sums()
         wrong, tallies, refused = await asyncio.to_thread(stage.compare)
         if stage.faults["fell_s"]:
             wrong.append(f"a store ended by itself {stage.faults['fell_s']} times: see logs")

@@ -22,6 +22,7 @@ What = Literal[
     "bridge_line",
     "fill_disk",
     "restart_database",
+    "kill_pages",
 ]
 WEIGHTS: dict[What, int] = {
     "kill_store": 5,
@@ -37,7 +38,7 @@ WEIGHTS: dict[What, int] = {
     "fill_disk": 2,
 }
 FULL_FOR_S = 5.0  # else it writes where it wrote before, and needs no room
-assert WEIGHTS.keys() | {"restart_database"} == set(get_args(What))
+assert WEIGHTS.keys() | {"restart_database", "kill_pages"} == set(get_args(What))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Stage:
     bridges: int  # at most so many at once; the storm begins with two of them, or the only one
     can_fill: bool
     can_restart_database: bool
+    pages: bool = False
 
 
 def plan(rng: Random, stage: Stage, *, seconds: float, mean_gap_s: float = 1.0, longest_s: float = 1.5) -> list[Act]:
@@ -70,6 +72,8 @@ def plan(rng: Random, stage: Stage, *, seconds: float, mean_gap_s: float = 1.0, 
     chosen: list[What] = [*kinds, *rng.choices(kinds, [WEIGHTS[k] for k in kinds], k=int(seconds / mean_gap_s))]
     if stage.can_restart_database:
         chosen.append("restart_database")
+    if stage.pages:
+        chosen += ["kill_pages"] * max(1, int(seconds / 60))
     rng.shuffle(chosen)
     each_s = seconds / len(chosen)
     acts = [_act(rng, what, stage, (n + rng.random()) * each_s, longest_s) for n, what in enumerate(chosen)]

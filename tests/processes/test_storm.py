@@ -56,7 +56,7 @@ def test_the_same_with_two_bridges_on_one_sqlite_file(tmp_path: Path):
 @needs_postgres
 def test_a_long_storm_loses_nothing_and_doubles_nothing(tmp_path: Path):
     signal.alarm(int(SOAK_S) + 300)  # instead of the five minutes any test may take
-    assert run(replace(GATE, seconds=SOAK_S, stores=4, converge_within_s=60.0, mean_gap_s=1.0), tmp_path) == []
+    assert run(replace(GATE, seconds=SOAK_S, stores=4, converge_within_s=60.0, mean_gap_s=1.0, pages=1), tmp_path) == []
 
 
 @pytest.mark.soak
