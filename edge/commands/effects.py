@@ -28,7 +28,8 @@ class Closer:
     live: Callable[[], str]
     shut: Callable[[str], None]
     revoke: Callable[[str], Awaitable[object]]
-    is_revoked: Callable[[str], bool]
+    is_shut: Callable[[str], bool]  # in memory
+    is_revoked: Callable[[str], bool]  # on disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,8 @@ class Revoke(Handler[RevokeArgs]):
     def _meant(self, args: RevokeArgs) -> list[Closer]:
         if args.cabinet is not None:
             return [c for c in self._closers.values() if c.cabinet == args.cabinet]
-        if args.session is not None:
-            return [c for c in self._closers.values() if c.live() == args.session]
+        if args.session is not None:  # a session that was shut a moment ago has ended by that
+            return [c for c in self._closers.values() if c.live() == args.session or c.is_shut(args.target)]
         return list(self._closers.values()) if args.store == self._store else []
 
     def why_not(self, args: RevokeArgs) -> str:
@@ -76,10 +77,10 @@ class Revoke(Handler[RevokeArgs]):
         return "revoked" if any(c.is_revoked(args.target) for c in self._closers.values()) else "not_revoked"
 
     async def run(self, args: RevokeArgs) -> Result:
-        meant = self._meant(args)  # a session may have ended since: then there is nothing left to stop
+        meant = self._meant(args)
         for closer in meant:
             await closer.revoke(args.target)
-        return Result("done", "revoked" if meant else "session_over", {"cabinets": len(meant)})
+        return Result("done", "revoked", {"cabinets": len(meant)})
 
 
 class Restart(Handler[DeviceArgs]):

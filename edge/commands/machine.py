@@ -131,7 +131,7 @@ class Run:
 
 @dataclass(slots=True)
 class _Bucket:
-    tokens: float = float(BURST)
+    tokens: float = field(default_factory=lambda: float(BURST))
     at_s: float | None = None
 
     def take(self, now_s: float) -> bool:

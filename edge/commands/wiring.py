@@ -45,5 +45,6 @@ def _closer(cabinet: str, runner: CabinetRunner, ledger: LedgerPort) -> Closer:
         live=lambda: runner.live,
         shut=runner.shut,
         revoke=runner.revoke,
+        is_shut=lambda target: target in runner.snapshot().revoked,
         is_revoked=lambda target: f"{cabinet}|{target}" in ledger.state("revoke"),
     )

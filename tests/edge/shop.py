@@ -45,6 +45,9 @@ class Shop:
 
     def __init__(self, folder: Path, url: str = "mqtt://127.0.0.1:1", **changes: Any) -> None:
         self.demo = described(folder, url)
+        if "store" in changes:  # in the file too: `config.reload` reads it again
+            text = self.demo.store_toml.read_text()
+            self.demo.store_toml.write_text(text.replace('store = "s001"', f'store = "{changes["store"]}"'))
         self.config: StoreConfig = load_store(self.demo.store_toml).model_copy(update=changes)
         self.clock = ScaledClock.create(self.demo.clock_file, speed=SPEED, start=NOON)
         self.truth: list[TruthRecord] = []
@@ -62,7 +65,8 @@ class Shop:
         self.rig.plug_all()
         stop = asyncio.Event()
         try:
-            async with opened(self.config, clock=self.clock, rng=Random(3)) as self.agent:
+            toml = self.demo.store_toml
+            async with opened(self.config, clock=self.clock, rng=Random(3), store_toml=toml) as self.agent:
                 task = asyncio.create_task(self.agent.run(stop), name="agent")
                 try:
                     await self.until(lambda: task.done() or self.ready("S1"))
