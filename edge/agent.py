@@ -215,6 +215,7 @@ class Agent:
             health=self.devices.health,
             clock=clock,
             online=lambda: self.uplink.online,
+            line_fault=lambda: self.uplink.fault,
             disk=lambda: ledger.level,
             counters=self.all_counters,
             greet=self._greet,

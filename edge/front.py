@@ -29,6 +29,7 @@ from edge.greeting import Begun, Greeting
 from edge.sessions import CabinetRunner, CabinetSnapshot, RequestResult
 from edge.sessions import StaffDesk as Staff
 from edge.sessions.snapshot import CompartmentSnapshot, SessionSnapshot
+from edge.uplink.line_watch import LineFault
 
 OFFLINE_ALARM_S = 10.0
 PROOF = "id_card"
@@ -49,6 +50,7 @@ class Front:
     greet: Callable[[Begun, str], None]  # ask the cloud for a greeting, apart
     disk: Callable[[], str]  # how full the ledger's disk is: ok warn free_telemetry full
     arm: Callable[[str, str], bool]  # await the own card of a person at a cabinet; False without a reader
+    line_fault: Callable[[], LineFault | None] = lambda: None  # what a person must mend before the cloud can hear us
     _seen: dict[str, float] = field(default_factory=dict)  # session: when it was first shown
     _filling_s: float | None = None  # since when the disk has little room
     _due: dict[str, float] = field(default_factory=dict)  # compartment to be counted: since when we know
@@ -201,6 +203,9 @@ class Front:
             alarms.append(AlarmDesk(code="disk_filling", subject="", since_s=round(now_s - self._filling_s, 1)))
         else:
             self._filling_s = None
+        if (fault := self.line_fault()) is not None:
+            since_s = now_s if fault.since_s is None else fault.since_s
+            alarms.append(AlarmDesk(code="line_fault", subject=fault.code, since_s=round(now_s - since_s, 1)))
         due = [c.compartment for s in snapshots.values() for c in s.compartments if c.count_due]
         self._due = {name: self._due.get(name, now_s) for name in due}
         alarms += [

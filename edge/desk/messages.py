@@ -108,7 +108,7 @@ class CountDesk(Part, frozen=True, kw_only=True):
 
 
 class AlarmDesk(Part, frozen=True, kw_only=True):
-    code: Short  # door_held_open door_forced device_offline ledger_full disk_filling staff_absent count_due …
+    code: Short  # door_held_open door_forced device_offline ledger_full disk_filling line_fault count_due …
     subject: Short
     since_s: float
 

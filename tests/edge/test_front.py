@@ -21,6 +21,7 @@ from edge.devices.health import DeviceHealth
 from edge.front import OFFLINE_ALARM_S, Front
 from edge.greeting import Begun, Greeting
 from edge.sessions import CabinetRunner, StaffDesk
+from edge.uplink.line_watch import LineFault
 from tests.edge_sessions.build import policy
 from tests.edge_sessions.fakes import (
     PIN,
@@ -625,6 +626,19 @@ async def test_an_offline_device_rings_after_ten_seconds() -> None:
         assert alarm.since_s >= OFFLINE_ALARM_S
         health.state = "online"
         assert house.front.state().alarms == ()
+
+
+async def test_a_line_that_a_person_must_mend_rings_with_its_reason() -> None:
+    async with open_house() as house:
+        for fault, expected in (
+            (None, []),
+            (LineFault("certificate_expired", "certificate has expired", house.clock.now_s()), ["certificate_expired"]),
+            (LineFault("clock_not_set", "told before this boot"), ["clock_not_set"]),
+        ):
+            house.front.line_fault = lambda fault=fault: fault
+            alarms = house.front.state().alarms
+            assert [a.subject for a in alarms if a.code == "line_fault"] == expected
+            assert all(a.since_s >= 0 for a in alarms)
 
 
 async def test_a_disk_that_fills_rings_until_it_has_room_and_leaves_a_full_one_to_the_cabinets() -> None:
