@@ -36,6 +36,7 @@ from tests.processes.truth import Tally, Told, judge
 
 READY_WITHIN_S = 40.0
 SMALL_DISK_MIB = 40
+TELEMETRY_ROWS = 100  # few: a store that is cut off for seconds drops some, and says so
 CHECK_EVERY_S = 0.25
 log = logging.getLogger("processes")
 Database = Literal["sqlite", "postgres"]
@@ -63,7 +64,8 @@ class Script:
     def command(self) -> str:
         """What a person types to repeat it."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        before = f"{mutants.ENV}={fields.pop('mutant')} " if self.mutant else ""
+        mutant = fields.pop("mutant")
+        before = f"{mutants.ENV}={mutant} " if mutant else ""
         return f"{before}python -m tests.processes.run " + " ".join(
             f"--{name.replace('_', '-')} {value:g}"
             if isinstance(value, float)
@@ -158,6 +160,7 @@ class Field:
             "--folder", str(disk.path if disk else notes), "--notes", str(notes), "--store", name, "--life", "{life}",
             "--url", f"mqtt://{line.listen}", "--patience-s", str(script.patience_s),
             "--ledger-rate", str(script.ledger_rate), "--telemetry-rate", str(script.telemetry_rate),
+            "--telemetry-rows", str(TELEMETRY_ROWS),
         ]  # fmt: skip
         env = {mutants.ENV: script.mutant if script.mutant.startswith("edge_") else ""}
         self.crew.enlist(name, disk.entered(argv) if disk else argv, env=env)
