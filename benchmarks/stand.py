@@ -118,13 +118,12 @@ def broker(folder: Path) -> Iterator[tuple[str, int]]:
         yield f"mqtt://{LOOPBACK}:{port}", process.pid
 
 
-@contextlib.contextmanager
-def mosquitto(folder: Path) -> Iterator[tuple[str, int]]:
-    """Mosquitto as it comes, on loopback: its URL and process id. Raises BenchmarkError where it is not installed."""
+def mosquitto_command(folder: Path, port: int) -> list[str]:
+    """What starts Mosquitto as it comes, on a port of loopback. Raises BenchmarkError where it is not installed."""
     found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
         raise BenchmarkError("mosquitto is not installed (Debian: apt-get install mosquitto)")
-    port, log, config = free_port(), folder / "mosquitto.log", folder / "mosquitto.conf"
+    config = folder / "mosquitto.conf"
     lines = (
         f"listener {port} {LOOPBACK}",
         "allow_anonymous true",
@@ -133,7 +132,14 @@ def mosquitto(folder: Path) -> Iterator[tuple[str, int]]:
         "set_tcp_nodelay true",
     )
     config.write_text("\n".join(lines) + "\n")
-    with running([found, "-c", str(config)], log=log) as process:
+    return [found, "-c", str(config)]
+
+
+@contextlib.contextmanager
+def mosquitto(folder: Path) -> Iterator[tuple[str, int]]:
+    """Mosquitto as it comes, on loopback: its URL and process id. Raises BenchmarkError where it is not installed."""
+    port, log = free_port(), folder / "mosquitto.log"
+    with running(mosquitto_command(folder, port), log=log) as process:
         wait_for("mosquitto", lambda: listens(port), process=process, log=log, within_s=30)
         yield f"mqtt://{LOOPBACK}:{port}", process.pid
 
