@@ -67,9 +67,8 @@ def _sound(
 ) -> bool:
     if raw is None:
         return seq <= lane.dropped_seq
-    if digest is None or previous is None:
-        return False
-    if in_order and next_hash(previous, raw) != digest:
+    # behind a hole nothing proves a row: it is set aside, and a person may bring it back
+    if digest is None or previous is None or not in_order or next_hash(previous, raw) != digest:
         return False
     return readable(raw, f"{lane.stream}:{seq}")
 

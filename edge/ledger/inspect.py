@@ -1,4 +1,7 @@
-"""Look into a ledger and prove it, read-only, while the agent runs or not."""
+"""Look into a ledger and prove it, read-only, while the agent runs or not.
+
+Every read is a short one of its own: a snapshot that is held for long would keep the agent's log from being cut back.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,26 @@ from pathlib import Path
 import msgspec
 
 from contracts.envelope import BadEventError, decode_envelope, next_hash
-from contracts.event_types import Lane
+from contracts.event_types import LANES, Lane
 from edge.ledger.errors import LedgerOpenError
-from edge.ledger.lane_rows import load_lanes
+from edge.ledger.lane_rows import BrokenRowError, load_lanes
 from edge.ledger.rows import LaneRow
-from edge.ledger.schema import APPLICATION_ID, TABLES, VERSION, connect_readonly, open_error
+from edge.ledger.salvage import CHECKED_BYTES
+from edge.ledger.schema import APPLICATION_ID, TABLES, VERSION, checksum, connect_readonly, open_error
 
 MAX_PROBLEMS = 100
+CHUNK_ROWS = 500  # in one snapshot: some milliseconds
+_WALKED = "SELECT seq, CAST(raw AS BLOB), CAST(hash AS BLOB) FROM {} WHERE seq>? ORDER BY seq LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """One retained row; `raw` is None for telemetry of which only the hash is left."""
+    """One row; `raw` is None for telemetry of which only the hash is left. `confirmed`: the cloud has it."""
 
     seq: int
     raw: bytes | None
     hash: bytes
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ class LaneReport:
     kept: int
     dropped: int
     quarantined: int
+    deleted_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +61,50 @@ class Report:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write, to a ledger of this version. Raises LedgerOpenError."""
     if not path.exists():
         raise LedgerOpenError(f"{path}: there is no such file; name the data_dir of the store")
     try:
         with contextlib.closing(connect_readonly(path)) as connection:
-            connection.execute("BEGIN")  # one snapshot, however long the walk takes
             if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 raise LedgerOpenError(f"{path}: no ledger")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise LedgerOpenError(f"{path}: written by a newer agent (schema {version}); use that one's tools")
+            if version < VERSION:
+                raise LedgerOpenError(f"{path}: written by an older agent (schema {version}); start this one once")
             yield connection
+    except BrokenRowError as error:
+        raise LedgerOpenError(f"{path}: {error}; the agent heals it when it starts") from error
     except sqlite3.Error as error:
         raise open_error(path, error) from error
 
 
 def show(path: Path, lane: Lane, after: int = 0, limit: int = 20) -> list[ShownEvent]:
-    """Up to `limit` retained rows of a lane that follow sequence `after`. Raises LedgerOpenError."""
-    with _opened(path) as connection:
-        query = (
-            f"SELECT seq, CAST(raw AS BLOB), CAST(hash AS BLOB) FROM {TABLES[lane]} WHERE seq>? ORDER BY seq LIMIT ?"  # noqa: S608  # names from our own table
-        )
-        return [ShownEvent(*row) for row in connection.execute(query, (after, limit))]
+    """Up to `limit` rows of a lane that follow sequence `after`. Raises LedgerOpenError."""
+    with opened(path) as connection:
+        return read_rows(connection, lane, after, limit)
 
 
-def verify(path: Path) -> Report:
-    """Walk chains, sequences and state of the whole file in one snapshot. Raises LedgerOpenError."""
-    with _opened(path) as connection:
+def read_rows(connection: sqlite3.Connection, lane: Lane, after: int, limit: int) -> list[ShownEvent]:
+    """Up to `limit` rows of a lane that follow sequence `after`."""
+    freed = load_lanes(connection)[lane].freed.seq
+    rows = connection.execute(_WALKED.format(TABLES[lane]), (after, limit)).fetchall()
+    return [ShownEvent(seq, raw, digest, seq <= freed) for seq, raw, digest in rows]
+
+
+def verify(path: Path, *, whole: bool = False) -> Report:
+    """Walk chains, sequences and state. SQLite's own check reads a file of up to 64 MiB, or with `whole` any (the
+    agent's log grows meanwhile). Raises LedgerOpenError."""
+    with opened(path) as connection:
         found = _Problems()
-        for (line,) in connection.execute("PRAGMA quick_check(10)"):
-            if line != "ok":
-                found.add(f"file: {line}")
+        if whole or path.stat().st_size <= CHECKED_BYTES:
+            for (line,) in connection.execute("PRAGMA quick_check(10)"):
+                if line != "ok":
+                    found.add(f"file: {line}")
         meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        lanes = tuple(_lane(connection, lane, found) for lane in load_lanes(connection).values())
+        lanes = tuple(_lane(connection, name, found) for name in LANES)
         rows = _state(connection, found)
         identity = (meta.get("tenant", ""), meta.get("store", ""), meta.get("machine", ""))
         return Report(*identity, lanes, rows, tuple(found.lines))
@@ -101,49 +119,91 @@ class _Problems:
             self.lines.append(line)
 
 
-def _lane(connection: sqlite3.Connection, lane: LaneRow, found: _Problems) -> LaneReport:
-    name, expected, previous = lane.name, lane.freed.seq + 1, lane.freed.hash
-    dropped = 0
-    table = TABLES[name]
-    for seq, raw, digest in connection.execute(
-        f"SELECT seq, CAST(raw AS BLOB), CAST(hash AS BLOB) FROM {table} ORDER BY seq"  # noqa: S608  # names from our own table
-    ):
-        if seq != expected:
-            found.add(f"{name} {expected}: missing, next is {seq}")
+class _Walk:
+    """One lane, chunk by chunk; what the agent deletes or forks meanwhile is no problem."""
+
+    def __init__(self, lane: LaneRow) -> None:
+        self.lane = lane
+        self.expected, self.previous = lane.deleted.seq + 1, lane.deleted.hash
+        self.dropped = 0
+        self.problems: list[str] = []
+
+    def chunk(self, connection: sqlite3.Connection) -> bool:
+        """Read on; False at the end."""
+        connection.execute("BEGIN")  # the note about the lane and its rows are of one moment
+        try:
+            self.lane = load_lanes(connection)[self.lane.name]
+            if self.expected <= self.lane.deleted.seq:
+                self.expected, self.previous = self.lane.deleted.seq + 1, self.lane.deleted.hash
+            query = _WALKED.format(TABLES[self.lane.name])
+            rows = connection.execute(query, (self.expected - 1, CHUNK_ROWS)).fetchall()
+            for seq, raw, digest in rows:
+                self._row(seq, raw, digest)
+            if rows:
+                return True
+            self._end(connection)
+            return False
+        finally:
+            connection.execute("ROLLBACK")
+
+    def _row(self, seq: int, raw: bytes | None, digest: bytes) -> None:
+        name = self.lane.name
+        if seq != self.expected:
+            self.problems.append(f"{name} {self.expected}: missing, next is {seq}")
         if raw is None:
-            dropped += 1
-            if seq > lane.dropped_seq:
-                found.add(f"{name} {seq}: without bytes, though never dropped")
+            self.dropped += 1
+            if seq > self.lane.dropped_seq:
+                self.problems.append(f"{name} {seq}: without bytes, though never dropped")
         else:
-            if seq == expected and next_hash(previous, raw) != digest:
-                found.add(f"{name} {seq}: its bytes do not give the hash of the chain")
-            _event(lane, seq, raw, found)
-        expected, previous = seq + 1, digest
-    if (expected - 1, previous) != lane.tail:
-        found.add(f"{name}: the chain ends at {expected - 1}, not at the noted {lane.tail.seq}, or with another hash")
-    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name=?", (table,)).fetchone()
-    if (last[0] if last else 0) != lane.tail.seq:
-        found.add(f"{name}: the counter of sequences does not stand at {lane.tail.seq}")
+            if seq == self.expected and next_hash(self.previous, raw) != digest:
+                self.problems.append(f"{name} {seq}: its bytes do not give the hash of the chain")
+            self._event(seq, raw)
+        self.expected, self.previous = seq + 1, digest
+
+    def _event(self, seq: int, raw: bytes) -> None:
+        try:
+            envelope = decode_envelope(raw)
+        except BadEventError as error:
+            self.problems.append(f"{self.lane.name} {seq}: {error}")
+            return
+        if (envelope.id, envelope.sequence) != (f"{self.lane.stream}:{seq}", seq):
+            self.problems.append(f"{self.lane.name} {seq}: says it is {envelope.id}")
+
+    def _end(self, connection: sqlite3.Connection) -> None:
+        lane = self.lane
+        if (self.expected - 1, self.previous) != lane.tail:
+            self.problems.append(
+                f"{lane.name}: the chain ends at {self.expected - 1}, not at the noted {lane.tail.seq},"
+                " or with another hash"
+            )
+        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name=?", (TABLES[lane.name],)).fetchone()
+        if (last[0] if last else 0) != lane.tail.seq:
+            self.problems.append(f"{lane.name}: the counter of sequences does not stand at {lane.tail.seq}")
+
+
+def _lane(connection: sqlite3.Connection, name: Lane, found: _Problems) -> LaneReport:
+    while True:
+        walk = _Walk(load_lanes(connection)[name])
+        stream = walk.lane.stream
+        while walk.chunk(connection) and walk.lane.stream == stream:
+            pass
+        if walk.lane.stream == stream:
+            break  # or else the lane forked under way: the new stream is walked from its start
+    for line in walk.problems:
+        found.add(line)
+    lane = walk.lane
     set_aside = connection.execute("SELECT count(*) FROM quarantine WHERE lane=?", (name,)).fetchone()[0]
-    return LaneReport(name, lane.stream, lane.freed.seq, lane.tail.seq, lane.kept, dropped, set_aside)
-
-
-def _event(lane: LaneRow, seq: int, raw: bytes, found: _Problems) -> None:
-    try:
-        envelope = decode_envelope(raw)
-    except BadEventError as error:
-        found.add(f"{lane.name} {seq}: {error}")
-        return
-    if (envelope.id, envelope.sequence) != (f"{lane.stream}:{seq}", seq):
-        found.add(f"{lane.name} {seq}: says it is {envelope.id}")
+    return LaneReport(name, stream, lane.freed.seq, lane.tail.seq, lane.kept, walk.dropped, set_aside, lane.deleted.seq)
 
 
 def _state(connection: sqlite3.Connection, found: _Problems) -> int:
-    rows = 0
-    for kind, key, value in connection.execute("SELECT kind, key, value FROM state"):
-        rows += 1
+    rows = connection.execute("SELECT kind, key, CAST(value AS BLOB), crc FROM state").fetchall()
+    for kind, key, value, crc in rows:
         try:
             msgspec.json.decode(value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             found.add(f"state {kind}/{key}: no JSON")
-    return rows
+        else:
+            if checksum(kind, key, value) != crc:
+                found.add(f"state {kind}/{key}: its checksum differs")
+    return len(rows)

@@ -75,8 +75,14 @@ class Opening:
         self.path.with_name(self.path.name + SUSPECT).unlink(missing_ok=True)
         self.state = store.state()
         self.note(store.lanes, sync=True)
-        store.witness = lambda lanes, born: self.note(lanes, sync=born)
+        store.witness = self._noticed
         return store
+
+    def _noticed(self, lanes: Mapping[Lane, LaneRow], born: bool) -> None:
+        if born:
+            self.note(lanes, sync=True)
+        else:
+            self.witness.ends(lanes)
 
     def note(self, lanes: Mapping[Lane, LaneRow], *, sync: bool = False, clean: bool = False) -> None:
         """Let the witness remember the lanes as they stand now, durable."""
@@ -103,6 +109,8 @@ class Opening:
         whole = log is None or log.header_whole or checkpointed(self.path)
         with contextlib.ExitStack() as undo:
             connection = undo.enter_context(contextlib.closing(self.connect(self.path, self.busy_timeout_s)))
+            if seen is not None and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                raise DamagedFileError("nothing is in the file")
             salvage.check_file(connection, whole=self.path.with_name(self.path.name + SUSPECT).exists())
             lost = self._lost_commits(connection, log, whole=whole)
             store = self._store(connection, self.path, self.reserve)

@@ -31,6 +31,7 @@ from edge.ledger.witness import Witness
 NEW, HEALED = ".new", ".healed"  # a new file while it is made, and once it is whole
 SIDECARS = ("", "-wal", "-shm")
 _UNREADABLE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG")
+SMALLEST_PAGE = 512
 CHECKED_BYTES = 64 * 1024 * 1024
 NONSENSE = (ValueError, TypeError, LookupError, msgspec.MsgspecError)  # values in the file that nobody wrote
 Connect = Callable[[Path, float], sqlite3.Connection]
@@ -59,9 +60,9 @@ def is_unreadable(error: Exception) -> bool:
 
 
 def is_empty(path: Path) -> bool:
-    """No file, or one without a byte: SQLite takes both for a new database, and deletes the log beside it."""
+    """No file, or one without a page: SQLite takes both for a new database, and deletes the log beside it."""
     try:
-        return path.stat().st_size == 0
+        return path.stat().st_size < SMALLEST_PAGE
     except FileNotFoundError:
         return True
 
@@ -161,14 +162,14 @@ class Salvage:
         self.lanes = {name: _known(notes.get(name), witness, name) for name in LANES}
 
     def events(self, name: Lane) -> Iterator[tuple[str, int, bytes, bytes]]:
-        """Events of a lane that the cloud has not confirmed, as (stream, seq, raw, hash), each proved by its chain
-        where the row before it is there. What is passed over is counted in `lanes`."""
+        """Events of a lane that the cloud has not confirmed, as (stream, seq, raw, hash), each proved by its
+        chain; the first behind a hole cannot be. What is passed over is counted in `lanes`."""
         known = self.lanes[name]
         known.next_seq = known.freed_seq + 1
         previous = bytes.fromhex(known.parent.hash) if known.parent else b""
         for seq, raw, digest in self._rows(name, known.freed_seq):
             in_order = seq == known.next_seq and previous != b""
-            if raw is not None and (not in_order or next_hash(previous, raw) == digest):
+            if raw is not None and in_order and next_hash(previous, raw) == digest:
                 stream = self._stream(raw, seq)
                 if stream and stream == (known.stream or stream):
                     known.stream = stream

@@ -29,7 +29,6 @@ from edge.ledger.schema import TABLES, checksum
 from edge.ports import LedgerFullError, Transaction
 
 ORIGIN_BYTES = 512  # kept free in every event: a fork writes its origin into it and the limit still holds
-NOTE_EVERY = 32  # commits between two notes of the witness, which costs a write without a sync
 DROP_REASON = "overflow"
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR")
@@ -85,7 +84,6 @@ class Store:
         self.quota_bytes = quota_bytes
         self._saved = dict(self.lanes)
         self._fresh: dict[Lane, list[tuple[int, bytes, bytes]]] = {lane: [] for lane in LANES}  # rows to be inserted
-        self._commits = 0
         self._written_from = written_bytes()
         self._source = f"/{tenant}/{store}/"
         self._telemetry_rows = telemetry_rows
@@ -366,8 +364,7 @@ class Store:
         self.connection.execute("COMMIT")
         born = any(lane.stream != self._saved[lane.name].stream for lane in changed)
         self._saved = dict(self.lanes)
-        self._commits += 1
-        if self.witness is not None and (born or self._commits % NOTE_EVERY == 0):
+        if self.witness is not None:
             self.witness(self.lanes, born)
 
     def _undo(self, before: dict[Lane, LaneRow]) -> None:

@@ -97,6 +97,7 @@ class Tidier:
         with contextlib.suppress(LedgerFullError, sqlite3.Error):
             self._save(None)
         self._opening.note(self._store.lanes, sync=True, clean=True)
+        self._opening.witness.close()
 
     def _broken(self) -> None:
         if self._store.damage is not None:

@@ -7,19 +7,21 @@ born and at a clean end; in between it is written without a sync, for a kill of 
 
 from __future__ import annotations
 
-import contextlib
 import os
+import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from contracts.event_types import Lane
+from contracts.event_types import LANES, Lane
 from edge.ledger.rows import LaneRow
 
 SLOT_BYTES = 2048
 FORMAT = 1
+_ENDS_AT, _ENDS_STRIDE = 2 * SLOT_BYTES, 64
+_ENDS = struct.Struct("<QIQQ")  # number of the note, which streams, end of each lane; a checksum follows
 
 
 class LaneWitness(msgspec.Struct, frozen=True):
@@ -52,45 +54,73 @@ def noted(lanes: Mapping[Lane, LaneRow]) -> dict[Lane, LaneWitness]:
 
 
 class WitnessFile:
-    """The file beside the ledger. A disk that does not take it costs nothing but the witness."""
+    """The file beside the ledger. A disk that does not take it costs nothing but the witness.
+
+    Two slots with the whole note, then two with no more than the ends of the lanes, which are written at each commit.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = 0
+        self._descriptor = -1
+        self._streams = 0  # what the ends belong to
 
     def read(self) -> Witness | None:
-        """The newest slot that is whole; None without one, or of another format."""
+        """The newest slot that is whole, with the newest ends; None without one, or of another format."""
         try:
             raw = self.path.read_bytes()
         except OSError:
             return None
         found = [slot for at in (0, SLOT_BYTES) if (slot := _unpacked(raw[at : at + SLOT_BYTES])) is not None]
         newest = max(found, key=lambda slot: slot.number, default=None)
-        if newest is not None:
-            self._number = newest.number
-        return newest
+        if newest is None:
+            return None
+        self._number = newest.number
+        lanes = dict(newest.lanes)
+        for at in (_ENDS_AT, _ENDS_AT + _ENDS_STRIDE):
+            part = raw[at : at + _ENDS.size + 4]
+            if len(part) == _ENDS.size + 4 and zlib.crc32(part[:-4]) == int.from_bytes(part[-4:], "little"):
+                number, streams, *ends = _ENDS.unpack(part[:-4])
+                self._number = max(self._number, number)
+                if streams == _tag(lanes):
+                    for name, end in zip(LANES, ends, strict=True):
+                        lane = lanes[name]
+                        lanes[name] = msgspec.structs.replace(lane, tail_seq=max(lane.tail_seq, end))
+        return msgspec.structs.replace(newest, lanes=lanes)
 
     def write(self, witness: Witness, *, sync: bool) -> bool:
         """Write the older slot; False if the disk did not take it."""
-        number = self._number + 1
-        slot = _packed(msgspec.structs.replace(witness, number=number))
+        slot = _packed(msgspec.structs.replace(witness, number=self._number + 1))
+        self._streams = _tag(witness.lanes)
+        return self._put(slot, (self._number + 1) % 2 * SLOT_BYTES, sync=sync)
+
+    def ends(self, lanes: Mapping[Lane, LaneRow]) -> bool:
+        """Note where the lanes end: some microseconds, without a sync."""
+        body = _ENDS.pack(self._number + 1, self._streams, *(lanes[name].tail.seq for name in LANES))
+        slot = body + zlib.crc32(body).to_bytes(4, "little")
+        return self._put(slot, _ENDS_AT + (self._number + 1) % 2 * _ENDS_STRIDE, sync=False)
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _put(self, slot: bytes, at: int, *, sync: bool) -> bool:
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.pwrite(descriptor, slot, number % 2 * SLOT_BYTES)
-                if sync:
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            if self._descriptor < 0:
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.pwrite(self._descriptor, slot, at)
+            if sync:
+                os.fsync(self._descriptor)
         except OSError:
             return False
-        self._number = number
+        self._number += 1
         return True
 
-    def remove(self) -> None:
-        """Forget what stood here."""
-        with contextlib.suppress(OSError):
-            self.path.unlink()
+
+def _tag(lanes: Mapping[Lane, LaneWitness]) -> int:
+    return zlib.crc32(" ".join(lanes[name].stream for name in LANES).encode())
 
 
 def _packed(witness: Witness) -> bytes:
@@ -106,6 +136,7 @@ def _unpacked(slot: bytes) -> Witness | None:
         body = slot[19 : 19 + int(size, 16)]
         if magic != b"ZGW%d" % FORMAT or zlib.crc32(body) != int(crc, 16):
             return None
-        return msgspec.json.decode(body, type=Witness)
+        found = msgspec.json.decode(body, type=Witness)
     except (ValueError, msgspec.MsgspecError):
         return None
+    return found if set(found.lanes) == set(LANES) else None
