@@ -91,11 +91,12 @@ def list_(
     if as_json:
         typer.echo(json.dumps(orders, ensure_ascii=False, indent=2))
         return
-    table = Table("id", "type", "arguments", "by", "state", "detail")
-    for order in orders:
-        words = " ".join(f"{key}={value}" for key, value in order["args"].items())
-        table.add_row(order["id"], order["type"], words, order["issued_by"], order["state"], _detail(order))
-    Console().print(table if orders else f"no orders to {store} yet")
+    for order in orders:  # a line each, the id whole: to be copied, cut and searched
+        words = [order["type"], *(f"{key}={value}" for key, value in order["args"].items()), f"by {order['issued_by']}"]
+        detail = _detail(order)
+        typer.echo(f"{order['id']}  {order['state']:<8}  {' '.join(words)}" + (f"  ({detail})" if detail else ""))
+    if not orders:
+        typer.echo(f"no orders to {store} yet")
 
 
 @app.command(epilog="Example:  zhanggui cloud command show demo/s001 0f7c1a52-6d0e-4c43-9d0d-3d8a4d6b7a10")

@@ -181,7 +181,7 @@ def add_command_api(app: FastAPI, bridge: Bridge, *, clock: Clock) -> None:
 def _checked(tenant: str, store: str, said: CommandIn, now_ms: int) -> Issued:
     kind = COMMAND_TYPES.get(said.type)
     if kind is None:
-        raise OrderError(422, "unknown_type", "type", f"is none of: {', '.join(COMMAND_TYPES)}")
+        raise OrderError(422, "unknown_type", "type", f"must be one of: {', '.join(COMMAND_TYPES)}")
     try:
         parse_args(kind, said.args)
     except BadArgsError as error:
