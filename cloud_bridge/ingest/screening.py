@@ -102,7 +102,7 @@ def screen(raws: Sequence[bytes], *, first_seq: int, stream: str, tenant: str, s
     screened = Screened(list(raws), [])
     suspects = _suspects(raws)
     prefix, place, aware = f"{stream}:", f"/{tenant}/{store}/", _is_aware
-    names, types, origins = _NAMES, screened.types, screened.origins
+    names, types, origins, time = _NAMES, screened.types, screened.origins, ""
     for index, raw in enumerate(raws):
         event, seq = decode_known(raw), first_seq + index
         if (
@@ -111,7 +111,7 @@ def screen(raws: Sequence[bytes], *, first_seq: int, stream: str, tenant: str, s
             or event.sequence != seq
             or event.id != f"{prefix}{seq}"
             or not event.source.startswith(place)
-            or not aware(event.time)
+            or not (event.time == time or aware(event.time))
         ):
             judged = judge(raw, stream=stream, seq=seq, tenant=tenant, store=store)
             screened.raws[index] = judged.raw
@@ -121,6 +121,7 @@ def screen(raws: Sequence[bytes], *, first_seq: int, stream: str, tenant: str, s
             if judged.origin is not None:
                 origins[index] = judged.origin
             continue
+        time = event.time  # those of one transaction have the same
         types.append(names[type(event.data)])
         if event.origin is not None:
             origins[index] = event.origin

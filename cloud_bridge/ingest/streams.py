@@ -9,7 +9,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
 
 from cloud_bridge.commands.book import note_words
 from cloud_bridge.ingest.machine import Accept, Cursor, Link
@@ -145,26 +144,33 @@ def write(
     events = accepted.events
     if events:
         screened = screened.last(len(events))
-        seqs, hashes = (link.seq for link in events), (link.hash for link in events)
-        rows: list[EventRow] = list(
-            zip(repeat(key), seqs, repeat(now_ms), repeat(1), repeat(None), repeat(None), hashes, screened.raws)
-        )
-        for index, reason in screened.dead.items():
-            rows[index] = (*rows[index][:4], screened.types[index], reason, *rows[index][6:])
         repeated = _repeated(db, held, place, events, screened.origins) if screened.origins or held.forked else ()
-        for index in repeated:
-            rows[index] = (*rows[index][:3], 0, *rows[index][4:])
-        db.insert_events(rows)
+        if repeated or screened.dead:
+            db.insert_events(_rows(key, now_ms, events, screened, repeated))
+        else:
+            db.insert_batch(key, events[0].seq, now_ms, [link.hash for link in events], screened.raws)
         if place.lane == "ledger":
             named = zip(events, screened.types, strict=True)
             said = [(link.seq, link.raw) for link, name in named if name.startswith("command.")]
             note_words(db, tenant=place.tenant, store=place.store, stream=cursor.stream, events=said, now_ms=now_ms)
-        counts["events_stored"] += len(rows)
+        counts["events_stored"] += len(events)
         counts["events_dead"] += len(screened.dead)
         counts["events_withheld"] += screened.withheld
         counts["events_repeated_by_fork"] += len(repeated)
     db.execute("UPDATE streams SET watermark = ?, hash = ? WHERE born = ?", (accepted.watermark, accepted.hash, key))
     return replace(held, cursor=Cursor(cursor.stream, cursor.lane, accepted.watermark, accepted.hash))
+
+
+def _rows(
+    key: int, now_ms: int, events: Sequence[Link], screened: Screened, repeated: Collection[int]
+) -> list[EventRow]:
+    """A batch with something unusual in it: dead letters, or copies that a fork brought."""
+    rows: list[EventRow] = []
+    for index, link in enumerate(events):
+        dead = screened.dead.get(index)
+        kind = None if dead is None else screened.types[index]
+        rows.append((key, link.seq, now_ms, int(index not in repeated), kind, dead, link.hash, screened.raws[index]))
+    return rows
 
 
 def _repeated(

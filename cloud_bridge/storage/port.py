@@ -24,8 +24,14 @@ class Db(Protocol):
     def execute(self, sql: str, params: Params = ()) -> int:
         """Run one statement; how many rows it changed."""
 
+    def insert_batch(
+        self, stream: int, first_seq: int, received_ms: int, hashes: Sequence[bytes], raws: Sequence[bytes]
+    ) -> None:
+        """Put consecutive events with nothing unusual about any into their table, as fast as this database can. Every
+        hash has 32 bytes, no event is empty."""
+
     def insert_events(self, events: Sequence[EventRow]) -> None:
-        """Put events of one stream into their table, as fast as this database can."""
+        """Put events of one stream into their table, whatever they are."""
 
     def executemany(self, sql: str, rows: Iterable[Params]) -> None:
         """Run one statement for each of `rows`."""

@@ -148,6 +148,17 @@ class PgDb:
         except psycopg.Error as error:
             raise storage_error(error, lost=self.client.closed) from error
 
+    def insert_batch(
+        self, stream: int, first_seq: int, received_ms: int, hashes: Sequence[bytes], raws: Sequence[bytes]
+    ) -> None:
+        """Put consecutive events with nothing unusual about any into their table, by COPY."""
+        self.insert_events(
+            [
+                (stream, seq, received_ms, 1, None, None, *pair)
+                for seq, pair in enumerate(zip(hashes, raws, strict=True), first_seq)
+            ]
+        )
+
     def insert_events(self, events: Sequence[EventRow]) -> None:
         """Put events into their table by COPY."""
         if not events:

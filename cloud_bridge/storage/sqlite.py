@@ -35,7 +35,7 @@ _INSERT_BATCH = """
 INSERT INTO events (stream, seq, received_ms, counted, hash, raw)
 SELECT ?1, ?2 + key, ?3, 1, substr(?4, 1 + 32 * key, 32), substr(?5, value >> 20, value & 1048575) FROM json_each(?6)
 """
-_LENGTH_BITS = 20
+_LENGTH_BITS = 20  # an event has at most 64 KiB
 Connect = Callable[[str], sqlite3.Connection]
 _KINDS: dict[int, type[StorageError]] = {
     sqlite3.SQLITE_FULL: StorageFullError,
@@ -78,13 +78,18 @@ class SqliteDb:
         except sqlite3.Error as error:
             raise storage_error(error) from error
 
+    def insert_batch(
+        self, stream: int, first_seq: int, received_ms: int, hashes: Sequence[bytes], raws: Sequence[bytes]
+    ) -> None:
+        """Put consecutive events with nothing unusual about any into their table, in one statement."""
+        ends = list(accumulate(map(len, raws)))
+        spans = [(end - len(raw) + 1) << _LENGTH_BITS | len(raw) for end, raw in zip(ends, raws, strict=True)]
+        places = msgspec.json.encode(spans).decode()
+        self.execute(_INSERT_BATCH, (stream, first_seq, received_ms, b"".join(hashes), b"".join(raws), places))
+
     def insert_events(self, events: Sequence[EventRow]) -> None:
-        """Put events into their table: one after the other, and nothing unusual among them, in one statement."""
-        batch = _as_batch(events)
-        if batch is None:
-            self.executemany(_INSERT_EVENT, events)
-        else:
-            self.execute(_INSERT_BATCH, batch)
+        """Put events into their table, one after the other."""
+        self.executemany(_INSERT_EVENT, events)
 
     def one(self, sql: str, params: Params = (), *, lock: bool = False) -> Row | None:
         """The first row, or None. One writer is all there is, so `lock` asks for nothing more."""
@@ -129,35 +134,6 @@ class SqliteDb:
     def close(self) -> None:
         """End it."""
         self.connection.close()
-
-
-def _as_batch(events: Sequence[EventRow]) -> Params | None:
-    """The parameters of `_INSERT_BATCH`; None for rows that it cannot say."""
-    if not events:
-        return None
-    streams, seqs, received_ms, counted, types, dead, hashes, raws = zip(*events, strict=True)
-    count, first_seq = len(events), seqs[0]
-    alike = (
-        streams.count(streams[0]) == received_ms.count(received_ms[0]) == counted.count(1) == count
-        and types.count(None) == dead.count(None) == count
-        and seqs == tuple(range(first_seq, first_seq + count))
-        and set(map(len, hashes)) == {32}
-        and all(raws)  # SQLite cuts NULL out of nothing
-    )
-    if not alike:
-        return None
-    ends = list(accumulate(map(len, raws)))
-    if ends[-1] >> _LENGTH_BITS:
-        return None
-    spans = [(end - len(raw) + 1) << _LENGTH_BITS | len(raw) for end, raw in zip(ends, raws, strict=True)]
-    return (
-        streams[0],
-        first_seq,
-        received_ms[0],
-        b"".join(hashes),
-        b"".join(raws),
-        msgspec.json.encode(spans).decode(),
-    )
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
