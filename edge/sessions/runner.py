@@ -58,6 +58,7 @@ from edge.sessions.core.inputs import (
     Unstable,
 )
 from edge.sessions.core.records import Mode
+from edge.sessions.disk_pause import DiskPause
 from edge.sessions.eyes import Pace
 from edge.sessions.ledgered import belongs_to, day_units
 from edge.sessions.policy import Policy
@@ -128,12 +129,18 @@ class CabinetRunner:
         self._dropped: set[str] = set()
         self._shut: set[str] = set()
         self._ready = False
-        self._full_until_s = float("-inf")
-        self._paused = False  # the alarm of a full ledger is up
-        self._probe_s = float("-inf")
         self._entered: tuple[object, float] = (None, 0.0)  # the slot's state, and the real time of entering it
         self._screen = Screen(self._house)
         self.counters: Counter[str] = Counter()
+        self._pause = DiskPause(
+            cabinet=self._spec.cabinet,
+            ledger=ledger,
+            retry_s=self._pace.retry_s,
+            real_s=real_s,
+            told=self._disk,
+            changed=on_change,
+            counters=self.counters,
+        )
         self._cashier = Cashier(
             cabinet=self._spec.cabinet,
             payment=payment,
@@ -222,7 +229,7 @@ class CabinetRunner:
                 await self._send()
         await self._look()
         self._cashier.move(self._memory.durable.session.values())
-        await self._probe()
+        await self._pause.probe()
 
     # -------------------------------------------------------------- steps
 
@@ -230,14 +237,14 @@ class CabinetRunner:
         """One step: commit, memory, effects. None: the ledger is full and nothing has happened."""
         step = self._machine.step(self._memory, given, self._facts(), self._clock.now_s())
         if not step.silent:
-            if self._real_s() < self._full_until_s:
+            if self._pause.waits:
                 return None
             try:
                 await self._ledger.commit(step.transaction)
             except LedgerFullError:
-                self._disk_full()
+                self._pause.full()
                 return None
-            self._disk_well()
+            self._pause.well()
         before = self._memory
         self._memory = replace(step.memory, revoked=step.memory.revoked | self._shut)
         self._screen.moved(before, self._memory, self._clock.now_s())
@@ -247,43 +254,11 @@ class CabinetRunner:
             self._changed()
         return step
 
-    def _disk_full(self) -> None:
-        self.counters["ledger_full"] += 1
-        self._full_until_s = self._real_s() + self._pace.retry_s
-        self._pause()
-        self._changed()
-
-    def _pause(self) -> None:
-        """Say it once. What is open may still be closed in the ledger's reserve; nothing new begins (T14)."""
-        if not self._paused:
-            self._paused = True
-            log.error("cabinet %s: the ledger takes nothing; no door will be opened until it does", self._spec.cabinet)
+    def _disk(self, paused: bool) -> None:
+        if paused:
             self._screen.alarm("ledger_full", self._spec.cabinet, self._clock.now_s())
-            self._changed()
-
-    def _disk_well(self) -> None:
-        self._full_until_s = float("-inf")
-        if self._paused and self._ledger.writable:
-            self._paused = False
-            log.info("cabinet %s: the ledger takes events again", self._spec.cabinet)
-            self._screen.clear("ledger_full", self._spec.cabinet)
-            self._changed()
-
-    async def _probe(self) -> None:
-        """A full ledger becomes writable by a successful append; where no step wants one, try an empty word."""
-        if self._ledger.writable:
-            self._disk_well()
-            return
-        self._pause()
-        if self._real_s() < max(self._full_until_s, self._probe_s):
-            return
-        self._probe_s = self._real_s() + self._pace.retry_s
-        try:
-            await self._ledger.commit(Transaction(puts={("probe", self._spec.cabinet): b"1"}))
-        except LedgerFullError:
-            self._disk_full()
         else:
-            self._disk_well()
+            self._screen.clear("ledger_full", self._spec.cabinet)
 
     def _do(self, effect: Effect, before: Memory) -> None:
         match effect:
