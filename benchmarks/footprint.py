@@ -21,8 +21,8 @@ from typing import NamedTuple
 from benchmarks.stand import BenchmarkError, cpu_s, descendants, memory_mib, options, running, wait_for
 from benchmarks.table import Figure, show
 from contracts.event_types import LANES
-from edge.ledger.schema import connect_readonly
 from edge.ledger.lane_rows import load_lanes
+from edge.ledger.schema import connect_readonly
 from zhanggui.demo.store import DemoStore, places
 
 ROOT = Path(__file__).parents[1]

@@ -53,9 +53,7 @@ class LedgerConfig(Section):
     """What the ledger may take of the disk."""
 
     retain_days: float = Field(default=7.0, ge=0, le=366, description="confirmed events stay so long for a look inside")
-    retain_bytes: int = Field(
-        default=32 << 20, ge=0, le=1 << 36, description="… and take so much; 0: none stay"
-    )
+    retain_bytes: int = Field(default=32 << 20, ge=0, le=1 << 36, description="… and take so much; 0: none stay")
     telemetry_rows: int = Field(default=50_000, ge=100, le=10_000_000, description="oldest dropped beyond it")
     reserve_bytes: int = Field(default=8 << 20, ge=1 << 20, le=1 << 30, description="held for the last words")
     quota_bytes: int = Field(default=0, ge=0, le=1 << 40, description="most the file may take; 0: what the disk has")

@@ -88,9 +88,7 @@ class Uplink:
         self._ledger = ledger
         self._clock = clock
         self._heartbeat_s = heartbeat_s
-        self._backoff = Backoff(
-            rng=rng, base_s=reconnect_base_s, cap_s=reconnect_cap_s, spread_s=reconnect_spread_s
-        )
+        self._backoff = Backoff(rng=rng, base_s=reconnect_base_s, cap_s=reconnect_cap_s, spread_s=reconnect_spread_s)
         self._counters: Counter[str] = Counter()
         self._link: MqttConnection | None = None
         self._conn = 0
