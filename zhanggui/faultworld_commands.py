@@ -31,7 +31,7 @@ def faultworld(
     shrink: Annotated[bool, typer.Option("--shrink", help="Make a failing seed or file small.")] = False,
     folder: Annotated[Path, typer.Option(help="Where shrunk schedules go.")] = Path("var"),
 ) -> None:
-    """Run real edges and bridges in virtual time while network, broker, disks, clocks and people fail; check every rule."""
+    """Run real edges and bridges in virtual time while everything around them fails; check every rule."""
     from simulators.faultworld.__main__ import main
 
     arguments = ["--from", str(first), "--jobs", str(jobs), "--folder", str(folder)]

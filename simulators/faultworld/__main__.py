@@ -9,6 +9,7 @@ from pathlib import Path
 
 from simulators.faultworld import report
 from simulators.faultworld.generate import generate
+from simulators.faultworld.schedule import load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             shrink_s=given.shrink_s,
         )
     if given.shrink:
-        schedule = generate(given.seed) if given.replay is None else report.load(given.replay)
+        schedule = generate(given.seed) if given.replay is None else load(given.replay)
         return report.smaller(schedule, within_s=given.shrink_s, folder=given.folder, say=print)
     if given.replay is not None:
         return report.replay(given.replay, traced=given.trace, say=print)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+from cloud_bridge.commands import CommandDesk, book
 from cloud_bridge.counters import Counters
 from cloud_bridge.ingest.service import Ingest, move_lease
 from cloud_bridge.mqtt import MqttShell
@@ -16,9 +18,12 @@ from cloud_bridge.presence import PresenceBook, load_presence
 from cloud_bridge.read_models import ReadModels
 from cloud_bridge.requests import Requests
 from cloud_bridge.router import Router
+from cloud_bridge.storage import Db
+from cloud_bridge.storage.sqlite import SqliteDb
 from contracts.clock import unix_ms
+from contracts.topics import ALL_UP, SHARED_UP
 from simulators.faultworld import invariants
-from simulators.faultworld.clocks import BoxClock
+from simulators.faultworld.clocks import WORLD_BEGINS, BoxClock
 from simulators.faultworld.disks import Folder, InlineStorage
 from simulators.faultworld.invariants import Violation
 from simulators.faultworld.machines import TENANT, _as_violation, watermark_said
@@ -42,6 +47,8 @@ class CloudSurroundings(Protocol):
     network: Network
     truth: Truth
     window: int
+    shared: bool
+    with_commands: bool
 
     def rng(self, name: str) -> Random: ...
     def on_step(self, process: Process, what: str) -> None: ...
@@ -68,7 +75,7 @@ class Database:
         truth = self._world.truth
         cloud = truth.cloud
         reader = self.reader()
-        rows = [CloudRow(*row[1:6], bool(row[6])) for row in self._new(reader, cloud)]
+        rows = [CloudRow._make((*row[1:6], bool(row[6]))) for row in self._new(reader, cloud)]
         gaps = [CloudGap(*row) for row in reader.execute(GAPS)] if rows else []
         known = {name: {gap.first for gap in found} for name, found in cloud.gaps.items()}
         gaps = [gap for gap in gaps if gap.first not in known.get(gap.stream, ())]
@@ -99,6 +106,16 @@ class Database:
         for stream, first, last in self.reader().execute(LOST):
             ranges.setdefault(stream, []).append((first, last))
         return ranges
+
+    def verdicts(self, commands: Mapping[str, str], now_s: float) -> dict[str, str]:
+        """What the cloud says of commands (by id, with their store); nothing of those it does not know any more."""
+        db = SqliteDb(self.reader())
+        found: dict[str, str] = {}
+        for command, store in commands.items():
+            known = book.find(db, TENANT, store, command)
+            if known is not None:
+                found[command] = known.verdict(int((WORLD_BEGINS + now_s) * 1000)).state
+        return found
 
     def reader(self) -> sqlite3.Connection:
         """A connection that looks only."""
@@ -164,7 +181,15 @@ class Worker:
         presence.follow(await storage.read(load_presence))
         models = ReadModels(storage=storage, presence=presence, clock=clock, counters=counters)
         ingest = Ingest(storage=storage, clock=clock, counters=counters, window=world.window)
+        desk = CommandDesk(
+            storage=storage,
+            publish=lambda *said: shell.publish(*said),  # noqa: PLW0108  # made further down
+            connected=lambda: shell.connected.is_set(),  # noqa: PLW0108  # made further down
+            clock=clock,
+            counters=counters,
+        )
         router = Router(
+            commands=desk,
             storage=storage,
             ingest=ingest,
             presence=presence,
@@ -180,7 +205,10 @@ class Worker:
             counters=counters,
             port=SimPort(world.network, self.name),
             on_queued=ingest.queued,
+            subscription=SHARED_UP if world.shared else ALL_UP,
         )
+        if world.with_commands:
+            process.spawn(desk.run(), "commands").add_done_callback(partial(self._ended, process))
         await shell.run()
 
     def published(self, topic: str, payload: bytes) -> None:
@@ -194,6 +222,28 @@ class Worker:
                 invariants.acknowledged_is_durable(self.world.truth.cloud, said)
             except Violation as violation:
                 self.world.fail(violation)
+
+
+async def order(database: Database, process: Process, *, store: str, command: str, kind: str, ttl_s: float) -> None:
+    """The operator issues a command, if the store was ever heard."""
+    storage = InlineStorage(database.folder, process=process, committed=database.committed)
+    storage.open()
+    clock = BoxClock(asyncio.get_running_loop(), drift=0.0, offset_s=lambda: 0.0)
+    now_ms = unix_ms(clock.wall())
+    expires_ms = now_ms + int(ttl_s * 1000)
+
+    def issue(db: Db) -> None:
+        stream = book.target(db, TENANT, store)
+        if stream is not None:
+            args: dict[str, str | int | None] = {"device": command}
+            book.issue(
+                db, book.Issued(TENANT, store, command, stream, kind, args, "operator", now_ms, expires_ms, lost=False)
+            )
+
+    try:
+        await storage.write(issue)
+    finally:
+        storage.close()
 
 
 async def give_lease(database: Database, process: Process, *, store: str, instance: str) -> None:

@@ -42,7 +42,7 @@ class Folder:
         self._connections: list[sqlite3.Connection] = []
         self.plan: Callable[[Call], Fault | None] = no_faults
         self.syncs_fail = False
-        self.disk = FaultyDisk(self.path, plan=lambda call: self.plan(call)) if faulty else None
+        self.disk = FaultyDisk(self.path, plan=lambda call: self.plan(call)) if faulty else None  # noqa: PLW0108  # plans change
 
     def recover(self) -> None:
         """The disk works again."""
@@ -148,7 +148,7 @@ class SimWriter:
     async def close(self) -> None:
         """Finish all jobs, then close the store's connection."""
         self._closed = True
-        while self._busy or self._jobs:
+        while self._busy or self._jobs:  # noqa: ASYNC110  # the loop is virtual: a wait costs nothing
             await asyncio.sleep(COMMIT_S)
         self._store.connection.close()
 

@@ -45,6 +45,7 @@ def generate(seed: int) -> Schedule:
         progress_timeout_s=rng.choice((5.0, 10.0, 20.0)),
         telemetry_rows=rng.choice((4, 8, 20)),
         window=rng.choice((1, 4, 16, 2048)),
+        shared=rng.random() < 0.7,
         deeds=tuple(_deeds(rng, stores, end_s)),
         faults=tuple(_faults(rng, stores, workers, end_s)),
         slips=tuple(_slips(rng, stores, workers)),
@@ -59,7 +60,9 @@ def _deeds(rng: Random, stores: int, end_s: float) -> list[Deed]:
         for _ in range(rng.randint(4, 20)):
             at_s = round(rng.uniform(0.0, end_s), 3)
             count = rng.choice((1, 1, 1, 2, 3, 8))
-            deeds.append(Deed(at_s=at_s, store=store, what=rng.choice(kinds), count=count, size=rng.choice((0, 0, 200))))
+            deeds.append(
+                Deed(at_s=at_s, store=store, what=rng.choice(kinds), count=count, size=rng.choice((0, 0, 200)))
+            )
         if commands:
             for _ in range(rng.randint(1, 4)):
                 at_s, ttl_s = round(rng.uniform(0.0, end_s), 3), rng.choice((2.0, 8.0, 30.0))
@@ -73,8 +76,7 @@ def _faults(rng: Random, stores: int, workers: int, end_s: float) -> list[Fault]
         if rng.random() >= often:
             continue
         for kind, most in FAMILIES[family]:
-            for _ in range(rng.randint(1, most)):
-                faults.append(_fault(rng, kind, stores, workers, end_s))
+            faults += [_fault(rng, kind, stores, workers, end_s) for _ in range(rng.randint(1, most))]
     return sorted(faults, key=lambda fault: fault.at_s)
 
 

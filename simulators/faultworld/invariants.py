@@ -139,7 +139,7 @@ def speaks_only_when_answered(nonce: str, answered: Mapping[str, bool], where: s
 # ------------------------------------------------------------------ on an edge's disk
 
 
-def freed_is_in_the_cloud(truth: Truth, timeline: Timeline, freed: Iterable[Ident], where: str) -> None:
+def freed_is_in_the_cloud(truth: Truth, freed: Iterable[Ident], where: str) -> None:
     """What an edge no longer keeps is durable in the cloud; or it was, and the cloud has lost it; or it was telemetry
     that the edge dropped and said so."""
     for ident in freed:
@@ -155,9 +155,7 @@ def accepted_survives(truth: Truth, timeline: Timeline, retained: Collection[Ide
             raise Violation("accepted_survives", f"{where}: {_show(truth, ident)} did not survive")
 
 
-def a_fork_leaves_nothing_behind(
-    truth: Truth, timeline: Timeline, left: Iterable[Ident], again: Collection[Ident], where: str
-) -> None:
+def a_fork_leaves_nothing_behind(truth: Truth, left: Iterable[Ident], again: Collection[Ident], where: str) -> None:
     """The new stream holds every event after the common sequence that still had its bytes."""
     for ident in left:
         if ident not in again and ident not in truth.dropped:
@@ -191,9 +189,18 @@ def a_command_acts_at_most_once(pulses: Sequence[tuple[str, float]]) -> None:
 def no_command_acts_after_its_expiry(pulses: Sequence[tuple[str, float]], expiry_s: Mapping[str, float]) -> None:
     """No device is pulsed after the command's expiry, by the world's own time, however wrong the box's clock is."""
     for command, at_s in pulses:
-        if at_s > expiry_s[command]:
+        if at_s > expiry_s[command] + 0.001:  # an expiry is told in whole milliseconds
             detail = f"{command}: {at_s - expiry_s[command]:.3f} s late"
             raise Violation("no_command_acts_after_its_expiry", detail)
+
+
+def the_cloud_tells_the_truth_of_a_command(verdicts: Mapping[str, str], pulses: Sequence[tuple[str, float]]) -> None:
+    """A command that the cloud calls refused or expired moved nothing; one that it calls done did move."""
+    moved = {command for command, _ in pulses}
+    for command, said in verdicts.items():
+        if (said in ("refused", "expired") and command in moved) or (said == "done" and command not in moved):
+            how = "moved" if command in moved else "did not move"
+            raise Violation("the_cloud_tells_the_truth_of_a_command", f"{command} {how} and the cloud says {said}")
 
 
 # ------------------------------------------------------------------ at rest

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 from asyncio import base_events
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, Self
 
 from simulators.faultworld.process import Process, current_process
 
@@ -21,7 +21,7 @@ class _SimTask(asyncio.Task[Any]):
     _made = 0
     _serial: int
 
-    def __new__(cls, *_args: object, **_kwargs: object) -> _SimTask:
+    def __new__(cls, *_args: object, **_kwargs: object) -> Self:
         task = super().__new__(cls)
         _SimTask._made += 1
         task._serial = _SimTask._made
@@ -77,7 +77,7 @@ class VirtualLoop(base_events.BaseEventLoop):
     def _write_to_self(self) -> None:
         """Nobody else could have called."""
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, _executor: Any, func: Callable[..., Any], *_args: Any) -> Any:  # type: ignore[override]  # nobody may call it
         """Refused: a thread would have its own order."""
         raise RuntimeError(f"{func} asked for a thread; nothing here may have one")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -11,8 +12,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from contracts.command_types import DeviceArgs
 from contracts.event_types import LANES, DeviceFault, DeviceOffline, EventData, Lane
 from contracts.messages import Ack, BadMessageError, Batch, HelloAnswer, decode_message
+from edge.commands import CommandRunner, Result
+from edge.commands.handler import Handler
 from edge.ledger import Ledger, LedgerOpenError
 from edge.ledger.schema import connect, connect_readonly
 from edge.ledger.store import Store
@@ -30,7 +34,25 @@ from simulators.faultworld.truth import Ident, Timeline, Truth, name_of
 TENANT = "t"
 OPEN_AGAIN_S = 5.0
 HEARTBEAT_S = 30.0
+EFFECT_S = 0.05
+COMMAND = "device.restart"
 FILE = "ledger.db"
+
+
+class FakeLock(Handler[DeviceArgs]):
+    """A device that notes when it moves. The command's id stands where a device's name would, so that it knows."""
+
+    def __init__(self, process: Process, moved: Callable[[str], None]) -> None:
+        super().__init__(DeviceArgs)
+        self._process = process
+        self._moved = moved
+
+    async def run(self, args: DeviceArgs) -> Result:
+        self._process.step("effect")
+        self._moved(args.device)
+        await asyncio.sleep(EFFECT_S)
+        self._process.step("effect done")
+        return Result("done", "online")
 
 
 class Surroundings(Protocol):
@@ -46,6 +68,7 @@ class Surroundings(Protocol):
     def fail(self, violation: Violation) -> None: ...
     def note(self, what: str) -> None: ...
     def next_birth(self) -> int: ...
+    def moved(self, command: str) -> None: ...
 
 
 class Machine:
@@ -65,6 +88,7 @@ class Machine:
         self.process: Process | None = None
         self.ledger: Ledger | None = None
         self.uplink: Uplink | None = None
+        self.commands: CommandRunner | None = None
         self.rows: dict[Lane, dict[int, Ident]] = {lane: {} for lane in LANES}
         self.answered: dict[str, bool] = {}
         self._drift = drift
@@ -107,7 +131,7 @@ class Machine:
 
     def _died(self) -> None:
         self.world.note(f"{self.name} dies ({self.dies_by})")
-        self.process = self.ledger = self.uplink = self._connection = None
+        self.process = self.ledger = self.uplink = self.commands = self._connection = None
         if self.dies_by == "power":
             self.folder = self.folder.after_power_cut(self.world.rng(f"cut {self.name}{self._boots}"))
         else:
@@ -140,7 +164,8 @@ class Machine:
                 continue
             break
         self.ledger = ledger
-        self.uplink = Uplink(
+        uplink = self.uplink = Uplink(
+            on_command=lambda command: commands.offer(command),  # noqa: PLW0108  # made further down
             ledger=ledger,
             clock=clock,
             rng=world.rng(boot),
@@ -154,7 +179,11 @@ class Machine:
             heartbeat_s=HEARTBEAT_S,
             port=SimPort(world.network, self.name),
         )
-        await self.uplink.run()
+        lock = FakeLock(process, world.moved)
+        commands = CommandRunner(ledger=ledger, standing=lambda: uplink.standing, clock=clock, handlers={COMMAND: lock})
+        self.commands = commands
+        process.spawn(commands.run(), "commands").add_done_callback(partial(self._ended, process))
+        await uplink.run()
 
     def _connect(self, path: Path, timeout_s: float) -> sqlite3.Connection:
         self._connection = self.folder.opened(connect(path, timeout_s))
@@ -210,7 +239,10 @@ class Machine:
         row, truth, where = store.lanes[lane], self.world.truth, f"{self.name} {lane}"
         before = self._streams.get(lane)
         stream, freed_seq, tail_seq = row.stream, row.freed.seq, row.tail.seq
-        if before == stream and (tail_seq, freed_seq) == (self._tails[lane], min(self.rows[lane], default=tail_seq + 1) - 1):
+        if before == stream and (tail_seq, freed_seq) == (
+            self._tails[lane],
+            min(self.rows[lane], default=tail_seq + 1) - 1,
+        ):
             return
         query = f"SELECT seq, raw, hash FROM {lane}_event WHERE seq>? ORDER BY seq"  # noqa: S608  # a lane's name
         after = self._tails[lane] if before == stream else 0
@@ -228,10 +260,12 @@ class Machine:
         for seq in [seq for seq in rows if seq <= dropped]:
             truth.dropped.add(rows[seq])
         freed = [rows.pop(seq) for seq in sorted(rows) if seq <= freed_seq]
-        invariants.freed_is_in_the_cloud(truth, self.timeline, freed, where)
+        invariants.freed_is_in_the_cloud(truth, freed, where)
         self.timeline.freed.update(freed)
 
-    def _opened(self, lane: Lane, before: str | None, new: dict[int, Ident], dropped: int, where: str) -> dict[int, Ident]:
+    def _opened(
+        self, lane: Lane, before: str | None, new: dict[int, Ident], dropped: int, where: str
+    ) -> dict[int, Ident]:
         """The lane has another stream than before: the process has just started, or it forked."""
         truth, timeline = self.world.truth, self.timeline
         again = set(new.values())
@@ -245,7 +279,7 @@ class Machine:
         else:
             invariants.a_fork_has_a_cause(truth, where)
             kept = [ident for ident in left if ident not in truth.cloud.held and ident not in truth.lost_by_cloud]
-            invariants.a_fork_leaves_nothing_behind(truth, timeline, kept, again, where)
+            invariants.a_fork_leaves_nothing_behind(truth, kept, again, where)
         timeline.freed.update(ident for ident in left if ident not in truth.dropped)
         self.rows[lane] = new
         return new

@@ -73,7 +73,11 @@ class Summary:
 
 
 def run_many(
-    seeds: Iterable[int], *, jobs: int = 1, within_s: float = float("inf"), told: Callable[[Summary], None] | None = None
+    seeds: Iterable[int],
+    *,
+    jobs: int = 1,
+    within_s: float = float("inf"),
+    told: Callable[[Summary], None] | None = None,
 ) -> Summary:
     """Run seeds, in order, until they or the time are over. `told` hears of the whole after each part."""
     summary, began_s = Summary(), time.monotonic()

@@ -143,7 +143,7 @@ class Network:
         process.step("connected")
         if (before := self._sessions.get(client_id)) is not None:
             self.happened["take-over"] += 1
-            self._end(before, say_will=self._rng.random() < 0.5)  # noqa: PLR2004  # brokers differ
+            self._end(before, say_will=self._rng.random() < 0.5)  # brokers differ
         session = self._sessions[client_id] = Session(client_id, link, process, will, on_dropped)
         self._watcher.connected(process, link)
         if self._loop.time() < self.kick_until_s:
@@ -158,7 +158,7 @@ class Network:
     def _vanished(self, session: Session) -> None:
         """A client died without a word: the broker's kernel hears at once, or only after the keepalive."""
         session.open = False
-        delay_s = 0.01 if self._rng.random() < 0.5 else KEEPALIVE_LOST_S  # noqa: PLR2004  # kill, or power cut
+        delay_s = 0.01 if self._rng.random() < 0.5 else KEEPALIVE_LOST_S  # kill, or power cut
         self._loop.call_later(delay_s, lambda: self._end(session, say_will=True))
 
     def _end(self, session: Session, say_will: bool = True) -> None:
@@ -296,7 +296,7 @@ class Connection:
     async def subscribe(self, topic: str) -> None:
         await self._network.subscribe(self._session, topic)
 
-    async def publish(self, topic: str, payload: bytes, *, encoding: str = "", retain: bool = False) -> None:
+    async def publish(self, topic: str, payload: bytes, *, encoding: str = "", retain: bool = False) -> None:  # noqa: ARG002  # zstd's magic tells
         await self._network.publish(self._session, topic, payload, retain=retain)
 
     def messages(self) -> AsyncIterator[Incoming]:

@@ -85,8 +85,9 @@ def _told(outcome: Outcome) -> str:
     schedule = outcome.schedule
     happened = ", ".join(f"{name} {count}" for name, count in sorted(outcome.happened.items()))
     return (
-        f"seed {schedule.seed}: {schedule.stores} stores, {schedule.workers} bridges, {outcome.virtual_s:.0f} virtual s, "
-        f"{outcome.steps} steps, {outcome.events} events; {happened or 'nothing went wrong'}"
+        f"seed {schedule.seed}: {schedule.stores} stores, {schedule.workers} bridges, "
+        f"{outcome.virtual_s:.0f} virtual s, {outcome.steps} steps, {outcome.events} events; "
+        f"{happened or 'nothing went wrong'}"
     )
 
 

@@ -54,7 +54,8 @@ class SlipAt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `seed` still decides what is no fault: how long messages take, jitter, identities."""
+    """One run. With `shared` each message goes to one bridge, else to all of them. `seed` still decides what is no
+    fault: how long messages take, jitter, identities."""
 
     seed: int
     stores: int
@@ -64,6 +65,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     progress_timeout_s: float
     telemetry_rows: int
     window: int
+    shared: bool = True
     deeds: tuple[Deed, ...] = ()
     faults: tuple[Fault, ...] = ()
     slips: tuple[SlipAt, ...] = ()

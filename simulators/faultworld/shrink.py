@@ -63,9 +63,7 @@ def _with(schedule: Schedule, entries: Sequence[Entry]) -> Schedule:
     )
 
 
-def _simpler(
-    schedule: Schedule, rule: str, broken: Callable[[Schedule], str | None], end_s: float
-) -> Schedule:
+def _simpler(schedule: Schedule, rule: str, broken: Callable[[Schedule], str | None], end_s: float) -> Schedule:
     """Fewer stores and workers, and single events instead of bursts, where the rule still breaks."""
     for change in (
         {"workers": 1},
@@ -73,10 +71,10 @@ def _simpler(
         {"stores": 2},
         {"deeds": tuple(msgspec.structs.replace(deed, count=1, size=0) for deed in schedule.deeds)},
     ):
-        smaller = msgspec.structs.replace(schedule, **change)  # type: ignore[arg-type]  # fields of Schedule
-        if smaller != schedule and smaller.stores <= schedule.stores and time.monotonic() < end_s:
-            if broken(smaller) == rule:
-                schedule = smaller
+        smaller = msgspec.structs.replace(schedule, **change)
+        worth = smaller != schedule and smaller.stores <= schedule.stores and time.monotonic() < end_s
+        if worth and broken(smaller) == rule:
+            schedule = smaller
     return schedule
 
 

@@ -113,7 +113,9 @@ class CloudTruth:
         """As it stands now."""
         streams = {name: CloudStream(s.root, list(s.hashes), s.last_birth) for name, s in self.streams.items()}
         gaps = {name: list(found) for name, found in self.gaps.items()}
-        return CloudTruth(streams, dict(self.counted), set(self.held), set(self.births), gaps, list(self.declared), self.rows)
+        return CloudTruth(
+            streams, dict(self.counted), set(self.held), set(self.births), gaps, list(self.declared), self.rows
+        )
 
     def stream(self, name: str) -> CloudStream:
         """The stream of that name, empty if it was not seen before."""
@@ -135,6 +137,8 @@ class Truth:
     telemetry: set[int] = field(default_factory=set)  # births of the lane that may drop
     unseen: set[Place] = field(default_factory=set)  # telemetry that was dropped in the commit that wrote it
     words: list[tuple[Ident, tuple[str, int, int]]] = field(default_factory=list)  # telemetry.dropped on an edge
+    expiry_s: dict[str, float] = field(default_factory=dict)  # of every command, in virtual seconds
+    pulses: list[tuple[str, float]] = field(default_factory=list)  # every time a device moved for a command
     odd: bool = False  # a disk was restored or cloned, or the cloud was: a fork is right
     lossy: bool = False  # the cloud was restored: its alarm is right
     damaged: bool = False  # a disk gave back something else than was written

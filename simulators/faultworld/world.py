@@ -7,6 +7,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
+import unittest.mock
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,21 +22,19 @@ import contracts.ids
 from contracts.event_types import LANES
 from mqtt_link.port import Incoming
 from simulators.faultworld import invariants
-from simulators.faultworld.cloud import Database, Worker, give_lease
-from simulators.faultworld.disk import Call
-from simulators.faultworld.disk import Fault as DiskFault
+from simulators.faultworld.cloud import Database, Worker, order
 from simulators.faultworld.disks import Folder
 from simulators.faultworld.invariants import Violation
 from simulators.faultworld.loop import StuckError, VirtualLoop
-from simulators.faultworld.machines import Machine
+from simulators.faultworld.machines import COMMAND, Machine
+from simulators.faultworld.mishaps import Mishaps, gently
 from simulators.faultworld.network import Network, Slip
 from simulators.faultworld.process import Process
 from simulators.faultworld.schedule import Deed, Fault, Schedule
-from simulators.faultworld.truth import CloudTruth, Timeline, Truth
+from simulators.faultworld.truth import Timeline, Truth
 
 REST_WITHIN_S = 900.0  # virtual seconds after the last fault; back-offs are at most 30 s
 LEASE_PATIENCE_S = 30.0
-MAX_MACHINES = 8
 STORM_WITHIN_S = 30.0
 STORM_CONNECTS = 25  # full jitter from 1 s (bridge: 0.5 s) on, doubled each time: about ten in half a minute
 RAM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a place
@@ -99,13 +98,9 @@ async def _play(
 def _same_identities(seed: int) -> Iterator[None]:
     """Fresh identities come from the seed while the run lasts."""
     rng = Random(f"identities {seed}")
-    before = contracts.ids.uuid
     same = SimpleNamespace(uuid4=lambda: uuid.UUID(int=rng.getrandbits(128), version=4))
-    contracts.ids.uuid = same  # type: ignore[assignment]  # stands in for the module
-    try:
+    with unittest.mock.patch.object(contracts.ids, "uuid", same):
         yield
-    finally:
-        contracts.ids.uuid = before
 
 
 @contextlib.contextmanager
@@ -121,14 +116,6 @@ def _quiet() -> Iterator[None]:
         log.setLevel(before[1])
 
 
-@dataclass(slots=True)
-class _Armed:
-    """A process dies at its n-th step from now."""
-
-    left: int
-    die: Callable[[], None]
-
-
 class World:
     """All machines, workers, links and disks of one run."""
 
@@ -139,29 +126,35 @@ class World:
         self.progress_timeout_s = schedule.progress_timeout_s
         self.telemetry_rows = schedule.telemetry_rows
         self.window = schedule.window
+        self.shared = schedule.shared
+        self.with_commands = any(deed.what == "command" for deed in schedule.deeds)
+        self._orders: dict[str, str] = {}
         self._loop = asyncio.get_running_loop()
         self._traced = traced
-        self._root = root
+        self.root = root
         self._births = 0
-        self._armed: dict[str, _Armed] = {}
-        self._calm = False
+        self.calm = False
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._images: dict[int, tuple[Path, Timeline]] = {}
-        self._cloud_image: tuple[Path, CloudTruth] | None = None
         self._leases: dict[int, float] = {}
-        self._operator = Process("operator", on_step=lambda _process, _what: None)
+        self._mishaps = Mishaps(self)
+        self.operator = Process("operator", on_step=lambda _process, _what: None)
         slips = {(slip.link, slip.n): Slip(slip.kind, slip.extra_s) for slip in schedule.slips}
         self.network = Network(seed=schedule.seed, slips=slips, watcher=self, latency_s=schedule.latency_s)
         kinds = {fault.kind for fault in schedule.faults}
-        self._faulty = bool(kinds & _DISK_FAMILIES)
+        self.faulty = bool(kinds & _DISK_FAMILIES)
         self.database = Database(self, Folder(root, faulty="worker_full" in kinds))
         self.workers = [Worker(self, self.database, f"w{n}") for n in range(schedule.workers)]
-        self.machines = [self._machine(f"s{n}", n) for n in range(schedule.stores)]
+        self.machines = [self.machine(f"s{n}", n) for n in range(schedule.stores)]
 
-    def _machine(self, name: str, store: int, files: Path | None = None, timeline: Timeline | None = None) -> Machine:
-        folder = Folder(self._root, faulty=self._faulty, files=files)
-        drift = self.rng(f"drift {name}").choice((0.0, 2e-4, -2e-4))
+    def machine(self, name: str, store: int, files: Path | None = None, timeline: Timeline | None = None) -> Machine:
+        """A box of a store, with a disk of its own or a copy of another's."""
+        folder = Folder(self.root, faulty=self.faulty, files=files)
+        drift = self.rng(f"drift {name}").choice((0.0, 8e-5, -8e-5))
         return Machine(self, name=name, store=store, folder=folder, timeline=timeline or Timeline(), drift=drift)
+
+    def parts(self) -> tuple[Machine | Worker, ...]:
+        """Everything that is a process: it boots and dies."""
+        return (*self.machines, *self.workers)
 
     # -------------------------------------------------------------- what the parts need
 
@@ -176,7 +169,7 @@ class World:
     def note(self, what: str) -> None:
         """A line of the trace."""
         if self._traced:
-            self.outcome.trace.append(f"{self._loop.time():10.3f}  {what}".replace(str(self._root), ""))
+            self.outcome.trace.append(f"{self._loop.time():10.3f}  {what}".replace(str(self.root), ""))
 
     def fail(self, violation: Violation) -> None:
         """A rule is broken: the run ends."""
@@ -190,13 +183,13 @@ class World:
         """A process touches the world; it may be its last step."""
         if self._traced:
             self.note(f"{process.name} {what}")
-        armed = self._armed.get(process.name)
+        armed = self._mishaps.armed.get(process.name)
         if armed is None:
             return
         armed.left -= 1
         if armed.left <= 0:
-            del self._armed[process.name]
-            self._happened("died at a step")
+            del self._mishaps.armed[process.name]
+            self.happened("died at a step")
             armed.die()
 
     def published(self, process: Process, topic: str, payload: bytes) -> None:
@@ -221,7 +214,8 @@ class World:
         except Violation as violation:
             self.fail(violation)
 
-    def _happened(self, what: str) -> None:
+    def happened(self, what: str) -> None:
+        """Count it for the report."""
         self.outcome.happened[what] += 1
 
     # -------------------------------------------------------------- the run
@@ -229,7 +223,7 @@ class World:
     async def play(self) -> None:
         """Carry out the schedule, then wait for rest. Raises Violation."""
         schedule = self.schedule
-        for part in (*self.workers, *self.machines):
+        for part in self.parts():
             part.boot()
         entries: list[tuple[float, Deed | Fault]] = [(entry.at_s, entry) for entry in schedule.deeds]
         entries += [(entry.at_s, entry) for entry in schedule.faults]
@@ -239,7 +233,7 @@ class World:
             if isinstance(entry, Deed):
                 self._deed(entry)
             else:
-                self._fault(entry)
+                self._mishaps.happen(entry)
         if not await self._until(schedule.end_s):
             return
         await self._come_to_rest()
@@ -260,21 +254,22 @@ class World:
 
     async def end(self) -> None:
         """Everything stops; files are closed."""
-        self._calm = True
+        self.calm = True
         self.outcome.happened.update(self.network.happened)
         self.outcome.events = len(self.truth.cloud.held)
-        processes = [part.process for part in (*self.machines, *self.workers) if part.process is not None]
+        processes = [part.process for part in self.parts() if part.process is not None]
         for machine in self.machines:
-            self._count(machine)
-        for part in (*self.machines, *self.workers):
+            self.count(machine)
+        for part in self.parts():
             part.die()
-        self._operator.die()
-        for process in (*processes, self._operator):
+        self.operator.die()
+        for process in (*processes, self.operator):
             await process.gone()
         for folder in (*(machine.folder for machine in self.machines), self.database.folder):
             folder.close()
 
-    def _count(self, machine: Machine) -> None:
+    def count(self, machine: Machine) -> None:
+        """Take a process's own counters into the report, before they go with it."""
         if machine.uplink is not None:
             for name in ("fork_restored", "fork_cloud_loss", "no_progress", "refused", "not_active"):
                 total = sum(machine.uplink.counters.get(f"{lane}_{name}", 0) for lane in LANES)
@@ -289,238 +284,44 @@ class World:
             return
         machine = here[self._births % len(here)]
         if deed.what == "command":
+            self._order(machine.store, deed.ttl_s)
             return
         for _ in range(deed.count):
             machine.append(deed.what, deed.size)
 
-    # -------------------------------------------------------------- faults
-
-    def _fault(self, fault: Fault) -> None:
-        did = getattr(self, f"_do_{fault.kind}")(fault)
-        if did:
-            self._happened(fault.kind)
-            self.note(f"FAULT {fault.kind} {fault.who} {fault.seconds:g} {fault.n}")
-
-    def _at(self, fault: Fault) -> Machine:
-        return self.machines[fault.who % len(self.machines)]
-
-    def _boot_later(self, part: Machine | Worker, down_s: float) -> None:
-        def boot() -> None:
-            if part.process is None and not self._calm:
-                part.boot()
-
-        self._loop.call_later(max(0.01, down_s), boot)
-
-    def _kill(self, machine: Machine, how: str, down_s: float) -> None:
-        self._count(machine)
-        machine.die(how)
-        self._boot_later(machine, down_s)
-
-    def _do_kill(self, fault: Fault) -> bool:
-        machine = self._at(fault)
-        if machine.process is None:
-            return False
-        self._kill(machine, "kill", fault.seconds)
-        return True
-
-    def _do_power(self, fault: Fault) -> bool:
-        machine = self._at(fault)
-        if machine.process is None:
-            return False
-        if fault.n % 2:
-            machine.clock_offset_s = -1.77e9  # no battery behind the clock: it starts in 1970
-        self._kill(machine, "power", fault.seconds)
-        return True
-
-    def _do_stop(self, fault: Fault) -> bool:
-        machine = self._at(fault)
-        if machine.process is None or machine.ledger is None:
-            return False
-        process, ledger = machine.process, machine.ledger
-
-        async def stop() -> None:
-            for task in [task for task in process.tasks if task is not asyncio.current_task()]:
-                task.cancel()
-            await asyncio.sleep(1.0)
-            await ledger.close()
-            self._kill(machine, "kill", 1.0)
-
-        process.spawn(stop(), "stop")
-        return True
-
-    def _do_kill_at(self, fault: Fault) -> bool:
-        machine = self._at(fault)
-        self._armed[machine.name] = _Armed(fault.n, lambda: self._kill(machine, "kill", fault.seconds))
-        return True
-
-    def _do_power_at(self, fault: Fault) -> bool:
-        """The power fails at the n-th call that SQLite makes of the disk, in the middle of whatever it does."""
-        machine = self._at(fault)
-        left = [fault.n]
-        folder = machine.folder
-
-        def plan(_call: Call) -> None:
-            left[0] -= 1
-            if left[0] == 0 and machine.folder is folder and folder.disk is not None:
-                folder.disk.unplug()
-                self._happened("power failed inside SQLite")
-                self._loop.call_soon(self._kill, machine, "power", fault.seconds)
-                if machine.process is not None:
-                    machine.dies_by = "power"
-                    machine.process.fence()
-
-        folder.plan = plan
-        return True
-
-    def _do_clock(self, fault: Fault) -> bool:
-        self._at(fault).clock_offset_s = fault.seconds
-        return True
-
-    def _do_full(self, fault: Fault) -> bool:
-        """No write finds room for a while."""
-        return self._bad_disk(self._at(fault).folder, fault, lambda: DiskFault(what="full"))
-
-    def _do_worker_full(self, fault: Fault) -> bool:
-        return self._bad_disk(self.database.folder, fault, lambda: DiskFault(what="full"))
-
-    def _do_eio(self, fault: Fault) -> bool:
-        """Every n-th write or sync fails for a while."""
-        calls = Counter[str]()
-
-        def some() -> DiskFault | None:
-            calls["n"] += 1
-            return DiskFault(what="io") if calls["n"] % (1 + fault.n) == 0 else None
-
-        folder = self._at(fault).folder
-        folder.syncs_fail = True
-        return self._bad_disk(folder, fault, some)
-
-    def _bad_disk(self, folder: Folder, fault: Fault, answer: Callable[[], DiskFault | None]) -> bool:
-        if folder.disk is None:
-            return False
-
-        def plan(call: Call) -> DiskFault | None:
-            found = answer() if call.kind in ("write", "sync") else None
-            if found is not None and found.what == "full" and call.kind == "sync":
-                return None
-            return found
-
-        folder.plan = plan
-        self._loop.call_later(fault.seconds, folder.recover)
-        return True
-
-    def _do_image(self, fault: Fault) -> bool:
-        machine = self._at(fault)
-        self._images[machine.store_index] = (machine.folder.image(), machine.timeline.copy())
-        return True
-
-    def _do_restore(self, fault: Fault) -> bool:
-        """An old copy of the disk is put into the machine."""
-        machine = self._at(fault)
-        image = self._images.get(machine.store_index)
-        if image is None:
-            return False
-        machine.die("kill")
-        self.truth.odd = True
-        machine.replace_disk(Folder(self._root, faulty=self._faulty, files=image[0]), image[1].copy())
-        machine.rows = {lane: {} for lane in LANES}
-        self._boot_later(machine, fault.seconds)
-        return True
-
-    def _do_clone(self, fault: Fault) -> bool:
-        """A copy of the disk is booted in a second box of the same store."""
-        store = self._at(fault).store_index
-        image = self._images.get(store)
-        if image is None or len(self.machines) >= MAX_MACHINES:
-            return False
-        self.truth.odd = True
-        clone = self._machine(f"s{store}c{len(self.machines)}", store, image[0], image[1].copy())
-        self.machines.append(clone)
-        clone.boot()
-        return True
-
-    def _do_lease(self, fault: Fault) -> bool:
-        return self._move_lease(self._at(fault))
-
-    def _move_lease(self, machine: Machine) -> bool:
+    def _order(self, store: str, ttl_s: float) -> None:
+        command = f"cmd{len(self._orders)}"
+        self._orders[command] = store
+        # The machine may get it before the operator hears that it stands: what is said first is when it ends.
+        self.truth.expiry_s[command] = float(int((self._loop.time() + ttl_s) * 1000) / 1000)
         if not (self.database.folder.path / "cloud.db").exists():
-            return False
-        work = give_lease(self.database, self._operator, store=machine.store, instance=f"box-{machine.name}")
-        self._operator.spawn(_gently(work), "lease")
-        return True
+            return
+        work = order(self.database, self.operator, store=store, command=command, kind=COMMAND, ttl_s=ttl_s)
+        self.operator.spawn(gently(work), "order")
 
-    def _do_broker(self, fault: Fault) -> bool:
-        self.network.restart(fault.seconds, forget_retained=bool(fault.n % 2))
-        return True
-
-    def _do_kick(self, fault: Fault) -> bool:
-        self.network.kick_until_s = self._loop.time() + fault.seconds
-        return True
-
-    def _link(self, fault: Fault) -> str:
-        parts = (*self.machines, *self.workers)
-        return parts[fault.who % len(parts)].name
-
-    def _do_drop(self, fault: Fault) -> bool:
-        self.network.drop(self._link(fault))
-        return True
-
-    def _do_cut(self, fault: Fault) -> bool:
-        self.network.cut(self._link(fault), fault.seconds)
-        return True
-
-    def _worker(self, fault: Fault) -> Worker:
-        return self.workers[fault.who % len(self.workers)]
-
-    def _do_worker_kill(self, fault: Fault) -> bool:
-        worker = self._worker(fault)
-        if worker.process is None:
-            return False
-        worker.die()
-        self._boot_later(worker, fault.seconds)
-        return True
-
-    def _do_worker_kill_at(self, fault: Fault) -> bool:
-        worker = self._worker(fault)
-
-        def die() -> None:
-            worker.die()
-            self._boot_later(worker, fault.seconds)
-
-        self._armed[worker.name] = _Armed(fault.n, die)
-        return True
-
-    def _do_cloud_image(self, _fault: Fault) -> bool:
-        if not (self.database.folder.path / "cloud.db").exists():
-            return False
-        self._cloud_image = (self.database.folder.image(), self.truth.cloud.copy())
-        return True
-
-    def _do_cloud_restore(self, _fault: Fault) -> bool:
-        """The cloud's database is replaced by an old copy; all its processes start again."""
-        if self._cloud_image is None:
-            return False
-        for worker in self.workers:
-            worker.die()
-        self._operator.die()
-        self._operator = Process("operator", on_step=lambda _process, _what: None)
-        self.database.restored(*self._cloud_image)
-        for worker in self.workers:
-            self._boot_later(worker, 0.5)
-        return True
+    def moved(self, command: str) -> None:
+        """A device moves, now."""
+        self.note(f"EFFECT {command}")
+        self.happened("command done")
+        self.truth.pulses.append((command, self._loop.time()))
+        try:
+            invariants.a_command_acts_at_most_once(self.truth.pulses)
+            invariants.no_command_acts_after_its_expiry(self.truth.pulses, self.truth.expiry_s)
+        except Violation as violation:
+            self.fail(violation)
 
     # -------------------------------------------------------------- rest
 
     async def _come_to_rest(self) -> None:
         """Faults stop. Raises Violation if it does not come to rest."""
         self.note("faults stop")
-        self._armed.clear()
+        self._mishaps.armed.clear()
         self.network.heal()
         for folder in (*(machine.folder for machine in self.machines), self.database.folder):
             folder.recover()
         began_s = self._loop.time()
         while self._loop.time() - began_s < REST_WITHIN_S:
-            for part in (*self.workers, *self.machines):
+            for part in self.parts():
                 if part.process is None:
                     part.boot()
             if not await self._until(self._loop.time() + 1.0):
@@ -542,17 +343,22 @@ class World:
                     continue
                 if machine.stands_by(lane) and self._loop.time() >= self._leases.get(machine.store_index, 0.0):
                     self._leases[machine.store_index] = self._loop.time() + LEASE_PATIENCE_S
-                    self._happened("lease moved at rest")
-                    self._move_lease(machine)
+                    self.happened("lease moved at rest")
+                    self._mishaps.move_lease(machine)
                 return f"{machine.name} {lane} holds {view.freed.seq + 1} to {view.tail.seq}"
             if not machine.uplink.online:
                 return f"{machine.name} is not online"
+            if machine.commands is None or machine.commands.open:
+                return f"{machine.name} has commands under way"
         return ""
 
     def _judge_at_rest(self) -> None:
         timelines = {machine.name: machine.timeline for machine in self.machines}
         invariants.everything_owed_is_in_the_cloud(self.truth, timelines)
         self.database.at_rest()
+        verdicts = self.database.verdicts(self._orders, self._loop.time() + 1e6)
+        self.outcome.happened.update(f"command {said}" for said in verdicts.values() if said != "done")
+        invariants.the_cloud_tells_the_truth_of_a_command(verdicts, self.truth.pulses)
         lost = self.database.lost()
         invariants.dropped_telemetry_is_declared(self.truth, timelines, lost)
         invariants.what_the_cloud_lost_is_recorded(self.truth, timelines, lost)
@@ -564,9 +370,3 @@ class World:
 
 def _short(topic: str) -> str:
     return topic.removeprefix("zg/v1/t/")
-
-
-async def _gently(work: Any) -> None:
-    """An operator whose act fails does it again later."""
-    with contextlib.suppress(Exception):
-        await work
