@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("var"), help="where shrunk schedules go")
     parser.add_argument("--shrink-s", type=float, default=60.0, help="seconds to spend on shrinking the first failure")
     given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files in memory go with the process
     if given.seed is None and given.replay is None:
         count = given.count if given.count or given.minutes else 100
         return report.many(

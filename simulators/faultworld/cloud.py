@@ -21,12 +21,14 @@ from cloud_bridge.router import Router
 from cloud_bridge.storage import Db
 from cloud_bridge.storage.sqlite import SqliteDb
 from contracts.clock import unix_ms
+from contracts.messages import HelloAnswer
 from contracts.topics import ALL_UP, SHARED_UP
 from simulators.faultworld import invariants
 from simulators.faultworld.clocks import WORLD_BEGINS, BoxClock
+from simulators.faultworld.disk import no_faults
 from simulators.faultworld.disks import Folder, InlineStorage
 from simulators.faultworld.invariants import Violation
-from simulators.faultworld.machines import TENANT, _as_violation, watermark_said
+from simulators.faultworld.machines import TENANT, as_violation, watermark_said
 from simulators.faultworld.network import Network, SimPort
 from simulators.faultworld.process import Process
 from simulators.faultworld.truth import CloudGap, CloudRow, CloudTruth, Truth
@@ -39,6 +41,8 @@ GAPS = "SELECT s.stream, g.first, g.last, g.last_hash FROM gaps g JOIN streams s
 MARKS = "SELECT stream, watermark, hash FROM streams"
 FEW_STREAMS = 32  # with more, watermarks are compared at rest only
 LOST = "SELECT stream, first, last FROM lost"
+LOSERS = "SELECT DISTINCT s.store FROM lost l JOIN streams s ON s.stream = l.stream"
+HOLDERS = "SELECT store, instance FROM leases"
 
 
 class CloudSurroundings(Protocol):
@@ -66,10 +70,13 @@ class Database:
 
     def committed(self) -> None:
         """A commit has been made: compare what is new with what may be there."""
+        plan, self.folder.plan = self.folder.plan, no_faults  # the judge's own reads do not fail
         try:
             self._look()
         except Violation as violation:
             self._world.fail(violation)
+        finally:
+            self.folder.plan = plan
 
     def _look(self) -> None:
         truth = self._world.truth
@@ -89,6 +96,7 @@ class Database:
         invariants.events_are_in_order(cloud, rows)
         invariants.nothing_counts_twice(cloud, rows)
         invariants.refused_never_appears(truth, cloud.births)
+        truth.holders.update(reader.execute(HOLDERS))
 
     def at_rest(self) -> None:
         """Look at every watermark once more. Raises Violation."""
@@ -107,6 +115,10 @@ class Database:
             ranges.setdefault(stream, []).append((first, last))
         return ranges
 
+    def losers(self) -> set[str]:
+        """Stores of which the cloud calls a range lost."""
+        return {store for (store,) in self.reader().execute(LOSERS)}
+
     def verdicts(self, commands: Mapping[str, str], now_s: float) -> dict[str, str]:
         """What the cloud says of commands (by id, with their store); nothing of those it does not know any more."""
         db = SqliteDb(self.reader())
@@ -124,10 +136,20 @@ class Database:
             self._reader = self.folder.opened(sqlite3.connect(uri, uri=True, isolation_level=None))
         return self._reader
 
+    def power_cut(self, rng: Random) -> None:
+        """The disk as it is after the power failed: whatever had been committed is there."""
+        self.folder, self._reader = self.folder.after_power_cut(rng), None
+        if (self.folder.path / "cloud.db").exists() and self._world.truth.cloud.rows:
+            self.committed()
+            try:
+                self.at_rest()
+            except Violation as violation:
+                self._world.fail(violation)
+
     def restored(self, image: Path, then: CloudTruth) -> Folder:
         """An old copy takes the place of the file; nobody may have it open."""
         truth = self._world.truth
-        truth.odd = truth.lossy = True
+        truth.lossy = True
         truth.lost_by_cloud |= truth.cloud.held - then.held
         truth.cloud = then.copy()
         folder = Folder(self.folder.path.parent, faulty=self.folder.disk is not None, files=image)
@@ -168,7 +190,7 @@ class Worker:
             return
         error = task.exception()
         if error is not None:
-            self.world.fail(_as_violation(self.name, error))
+            self.world.fail(as_violation(self.name, error))
 
     async def _live(self, process: Process) -> None:
         world = self.world
@@ -219,7 +241,9 @@ class Worker:
         said = watermark_said(payload, hello=hello)
         if said is not None:
             try:
-                invariants.acknowledged_is_durable(self.world.truth.cloud, said)
+                invariants.acknowledged_is_durable(self.world.truth, said)
+                if isinstance(said, HelloAnswer):
+                    invariants.only_the_holder_of_the_lease_is_active(self.world.truth, said)
             except Violation as violation:
                 self.world.fail(violation)
 

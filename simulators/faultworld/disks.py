@@ -294,6 +294,8 @@ class InlineStorage:
             if self._db is None:
                 return
             commit_group(self._db, [job for job, _ in group])
+            if self._process.fenced:  # the disk was pulled out meanwhile: what is there shows after the power is back
+                return
             self._committed()
             self._process.step("cloud disk done")
         except asyncio.CancelledError:

@@ -15,12 +15,12 @@ SLIPS: tuple[SlipKind, ...] = ("lose", "lie", "twice", "late", "puback")
 # Families of faults, and how many of each a run that has the family may see.
 FAMILIES: dict[str, tuple[tuple[FaultKind, int], ...]] = {
     "crash": (("kill", 3), ("kill_at", 5), ("stop", 1)),
-    "power": (("power", 2), ("power_at", 4)),
+    "power": (("power", 2), ("power_at", 4), ("cloud_power_at", 2)),
     "bridge": (("worker_kill", 3), ("worker_kill_at", 6)),
     "broker": (("broker", 3), ("drop", 4), ("kick", 1)),
     "net": (("cut", 4), ("drop", 3)),
     "clock": (("clock", 4),),
-    "disk": (("full", 2), ("eio", 2), ("worker_full", 2)),
+    "disk": (("full", 2), ("eio", 2), ("worker_full", 2), ("worker_eio", 1)),
     "restore": (("image", 2), ("restore", 2)),
     "clone": (("image", 1), ("clone", 1), ("lease", 2)),
     "cloud": (("cloud_image", 1), ("cloud_restore", 1)),
@@ -77,22 +77,26 @@ def _faults(rng: Random, stores: int, workers: int, end_s: float) -> list[Fault]
             continue
         for kind, most in FAMILIES[family]:
             faults += [_fault(rng, kind, stores, workers, end_s) for _ in range(rng.randint(1, most))]
+    for image in [fault for fault in faults if fault.kind == "image"]:
+        if rng.random() < 0.5:  # a copy that holds what was never sent; the sender comes back later
+            at_s = max(0.0, round(image.at_s - rng.choice((2.0, 8.0)), 3))
+            faults.append(Fault(at_s=at_s, kind="cut", who=image.who, seconds=rng.choice((12.0, 60.0))))
     return sorted(faults, key=lambda fault: fault.at_s)
 
 
 def _fault(rng: Random, kind: FaultKind, stores: int, workers: int, end_s: float) -> Fault:
     at_s = round(rng.uniform(0.0, end_s * (0.5 if "image" in kind else 1.0)), 3)
     who, seconds, n = rng.randrange(stores), 0.0, 0
-    if kind in ("kill", "power", "restore", "kill_at", "power_at"):
+    if kind in ("kill", "power", "restore", "kill_at", "power_at", "cloud_power_at"):
         seconds = rng.choice((0.05, 1.0, 20.0))
     if kind in ("worker_kill", "worker_kill_at", "drop", "cut", "worker_full"):
         who = rng.randrange(workers if "worker" in kind else stores + workers)
         seconds = rng.choice((0.2, 3.0, 30.0))
-    if kind in ("cut", "full", "eio", "worker_full"):
+    if kind in ("cut", "full", "eio", "worker_full", "worker_eio"):
         seconds = rng.choice((1.0, 12.0, 60.0))
-    if kind in ("kill_at", "power_at", "worker_kill_at"):
+    if kind in ("kill_at", "power_at", "cloud_power_at", "worker_kill_at"):
         n = rng.randint(1, 60)
-    if kind in ("power", "power_at", "broker", "lease", "eio"):
+    if kind in ("power", "power_at", "broker", "lease", "eio", "worker_eio"):
         n = n or rng.randrange(4)
     if kind in ("broker", "kick"):
         seconds = rng.choice((0.5, 5.0, 40.0))

@@ -115,17 +115,31 @@ def nobody_storms(link: str, connects: Sequence[float], within_s: float, most: i
 # ------------------------------------------------------------------ what the cloud says
 
 
-def acknowledged_is_durable(cloud: CloudTruth, said: Ack | HelloAnswer) -> None:
-    """A watermark leaves the bridge only after the commit that holds it, and with that chain's hash."""
+def acknowledged_is_durable(truth: Truth, said: Ack | HelloAnswer) -> None:
+    """A watermark leaves the bridge only after the commit that holds it, and with that chain's hash; the hash at a
+    probe is the chain's too, or none where the cloud has none."""
     if said.watermark is None:
         return
-    stream = cloud.streams.get(said.stream)
+    stream = truth.cloud.streams.get(said.stream)
+    if isinstance(said, HelloAnswer) and said.hash_at_probe is not None:
+        asked = truth.asked.get(said.nonce)
+        digest = stream.at(asked.probe) if stream and asked and asked.probe is not None else None
+        if digest is None or digest.hex() != said.hash_at_probe:
+            raise Violation("acknowledged_is_durable", f"{said.stream[:8]}: a hash at a probe that nobody holds")
     tail = stream.tail if stream else 0
     if said.watermark > tail:
         raise Violation("acknowledged_is_durable", f"{said.stream[:8]}: {said.watermark} was said, {tail} is held")
     held = stream.at(said.watermark) if stream else None
     if held is not None and said.hash_at_watermark != held.hex():
         raise Violation("acknowledged_is_durable", f"{said.stream[:8]}: another hash at {said.watermark} was said")
+
+
+def only_the_holder_of_the_lease_is_active(truth: Truth, said: HelloAnswer) -> None:
+    """A hello is answered with `active` only to an instance that the cloud has given the store's lease."""
+    asked = truth.asked.get(said.nonce)
+    if said.active and asked is not None and (asked.store, asked.instance) not in truth.holders:
+        detail = f"{asked.store}: {asked.instance} is told to go on and never held the lease"
+        raise Violation("only_the_holder_of_the_lease_is_active", detail)
 
 
 def speaks_only_when_answered(nonce: str, answered: Mapping[str, bool], where: str) -> None:
@@ -162,16 +176,20 @@ def a_fork_leaves_nothing_behind(truth: Truth, left: Iterable[Ident], again: Col
             raise Violation("a_fork_leaves_nothing_behind", f"{where}: {_show(truth, ident)} is not in the new stream")
 
 
-def a_fork_has_a_cause(truth: Truth, where: str) -> None:
-    """Streams fork only when a disk or the cloud was restored, a box cloned, or a disk gave back something else."""
-    if not (truth.odd or truth.damaged):
+def a_fork_has_a_cause(truth: Truth, store: str, where: str) -> None:
+    """Streams fork only when a disk of their store or the cloud was restored, or a box of theirs cloned."""
+    if not (truth.lossy or store in truth.odd):
         raise Violation("a_fork_has_a_cause", f"{where} forked although nothing was restored, cloned or lost")
 
 
-def cloud_loss_is_no_false_alarm(truth: Truth, alarms: int, where: str) -> None:
-    """An edge says that the cloud lost data only if the cloud did."""
-    if alarms and not truth.lossy:
-        raise Violation("cloud_loss_is_no_false_alarm", where)
+def cloud_loss_is_told_in_the_store(truth: Truth, alarms: Mapping[str, int], lost: Collection[str]) -> None:
+    """A store says that the cloud lost data if the cloud records a loss of its own, and only if the cloud did lose.
+    `alarms` by store; `lost` are the stores of which the cloud names a range."""
+    if any(alarms.values()) and not truth.lossy:
+        raise Violation("cloud_loss_is_told_in_the_store", "an alarm although the cloud never lost anything")
+    for store in lost:
+        if not alarms.get(store):
+            raise Violation("cloud_loss_is_told_in_the_store", f"{store} lost events in the cloud and rang no bell")
 
 
 # ------------------------------------------------------------------ commands

@@ -14,7 +14,7 @@ import msgspec
 
 from contracts.command_types import DeviceArgs
 from contracts.event_types import LANES, DeviceFault, DeviceOffline, EventData, Lane
-from contracts.messages import Ack, BadMessageError, Batch, HelloAnswer, decode_message
+from contracts.messages import Ack, BadMessageError, Batch, Hello, HelloAnswer, decode_message
 from edge.commands import CommandRunner, Result
 from edge.commands.handler import Handler
 from edge.ledger import Ledger, LedgerOpenError
@@ -29,7 +29,7 @@ from simulators.faultworld.disks import Folder, SimWriter
 from simulators.faultworld.invariants import Violation
 from simulators.faultworld.network import Network, SimPort
 from simulators.faultworld.process import Process
-from simulators.faultworld.truth import Ident, Timeline, Truth, name_of
+from simulators.faultworld.truth import Asked, Ident, Timeline, Truth, name_of
 
 TENANT = "t"
 OPEN_AGAIN_S = 5.0
@@ -85,6 +85,8 @@ class Machine:
         self.timeline = timeline
         self.clock_offset_s = 0.0
         self.dies_by = "kill"
+        self.stopping = False  # the ledger is being closed
+        self.alarms = 0  # that the cloud lost data, told by the processes before this one
         self.process: Process | None = None
         self.ledger: Ledger | None = None
         self.uplink: Uplink | None = None
@@ -102,6 +104,7 @@ class Machine:
     def boot(self) -> None:
         """Switch the machine on."""
         self._boots += 1
+        self.stopping = False
         self.answered = {}
         self._streams = {}
         process = self.process = Process(self.name, on_step=self.world.on_step, part=self)
@@ -129,8 +132,17 @@ class Machine:
         self.folder.close()
         self.folder, self.timeline = folder, timeline
 
+    @property
+    def alarmed(self) -> int:
+        """How often this box has said that the cloud lost data."""
+        told = (
+            0 if self.uplink is None else sum(self.uplink.counters.get(f"{lane}_alarm_cloud_loss", 0) for lane in LANES)
+        )
+        return self.alarms + told
+
     def _died(self) -> None:
         self.world.note(f"{self.name} dies ({self.dies_by})")
+        self.alarms = self.alarmed
         self.process = self.ledger = self.uplink = self.commands = self._connection = None
         if self.dies_by == "power":
             self.folder = self.folder.after_power_cut(self.world.rng(f"cut {self.name}{self._boots}"))
@@ -197,7 +209,7 @@ class Machine:
             return
         error = task.exception()
         if error is not None:
-            self.world.fail(_as_violation(self.name, error))
+            self.world.fail(as_violation(self.name, error))
 
     # -------------------------------------------------------------- what happens in the store
 
@@ -208,9 +220,12 @@ class Machine:
         birth = self.world.next_birth()
         if lane == "telemetry":
             self.world.truth.telemetry.add(birth)
-        self.process.spawn(self._append(self.ledger, birth, lane, size), f"append{birth}")
+        task = self.process.spawn(self._append(self.ledger, birth, lane, size), f"append{birth}")
+        task.add_done_callback(partial(self._ended, self.process))
 
     async def _append(self, ledger: Ledger, birth: int, lane: Lane, size: int) -> None:
+        if self.stopping:
+            return
         data: EventData = (
             DeviceFault(device="d", kind="lock", code=name_of(birth), detail="x" * size)
             if lane == "ledger"
@@ -277,7 +292,7 @@ class Machine:
             gone = [ident for ident in mine if ident not in truth.cloud.held]
             invariants.accepted_survives(truth, _only(timeline, set(gone)), again, where)
         else:
-            invariants.a_fork_has_a_cause(truth, where)
+            invariants.a_fork_has_a_cause(truth, self.store, where)
             kept = [ident for ident in left if ident not in truth.cloud.held and ident not in truth.lost_by_cloud]
             invariants.a_fork_leaves_nothing_behind(truth, kept, again, where)
         timeline.freed.update(ident for ident in left if ident not in truth.dropped)
@@ -288,6 +303,9 @@ class Machine:
 
     def published(self, topic: str, payload: bytes) -> None:
         """The machine hands a message to the broker."""
+        if "/up/hello/" in topic:
+            hello = decode_message(payload, Hello)
+            self.world.truth.asked[hello.nonce] = Asked(self.store, hello.instance, hello.probe)
         if "/up/events/" in topic:
             nonce = decode_message(payload, Batch).nonce
             try:
@@ -304,7 +322,7 @@ class Machine:
             answer = decode_message(message.payload, HelloAnswer)
         except BadMessageError:
             return
-        self.answered[answer.nonce] = answer.active
+        self.answered.setdefault(answer.nonce, answer.active)  # of several workers the first is believed
         lane: Lane = "ledger" if lane_name == "ledger" else "telemetry"
         machine = self.uplink._lanes[lane].machine  # noqa: SLF001  # the truth must know what is about to be believed
         if answer.active and machine.nonce == answer.nonce and machine.state in ("hello", "probe"):
@@ -316,7 +334,8 @@ def _only(timeline: Timeline, owed: set[Ident]) -> Timeline:
     return Timeline(owed, timeline.told, timeline.freed)
 
 
-def _as_violation(who: str, error: BaseException) -> Violation:
+def as_violation(who: str, error: BaseException) -> Violation:
+    """An error that nobody took, as the rule that it breaks."""
     if isinstance(error, Violation):
         return error
     try:

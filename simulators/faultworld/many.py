@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import itertools
 import multiprocessing
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from simulators.faultworld.generate import generate
-from simulators.faultworld.world import Outcome, run
+from simulators.faultworld.world import Outcome, keep_files_in, new_place, run
 
 CHUNK = 20
 
@@ -92,17 +93,21 @@ def run_many(
                 break
         return summary
     context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs) as pool:
-        waiting = [pool.apply_async(run_part, (part,)) for part in itertools.islice(parts, jobs * 2)]
-        while waiting:
-            summary.join(waiting.pop(0).get())
-            summary.real_s = time.monotonic() - began_s
-            if told is not None:
-                told(summary)
-            if summary.real_s >= within_s:
-                break
-            waiting.extend(pool.apply_async(run_part, (part,)) for part in itertools.islice(parts, 1))
-        pool.terminate()
+    place = new_place()
+    try:
+        with context.Pool(jobs, initializer=keep_files_in, initargs=(place,)) as pool:
+            waiting = [pool.apply_async(run_part, (part,)) for part in itertools.islice(parts, jobs * 2)]
+            while waiting:
+                summary.join(waiting.pop(0).get())
+                summary.real_s = time.monotonic() - began_s
+                if told is not None:
+                    told(summary)
+                if summary.real_s >= within_s:
+                    break
+                waiting.extend(pool.apply_async(run_part, (part,)) for part in itertools.islice(parts, 1))
+            pool.terminate()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
     summary.broken.sort(key=lambda broken: broken.seed)
     return summary
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Protocol
 
 from contracts.event_types import LANES
@@ -46,7 +46,9 @@ class Breakable(Protocol):
     calm: bool
 
     def note(self, what: str) -> None: ...
+    def rng(self, name: str) -> Random: ...
     def happened(self, what: str) -> None: ...
+    def ask(self, work: Coroutine[Any, Any, Any], name: str) -> None: ...
     def count(self, machine: Machine) -> None: ...
     def parts(self) -> tuple[Machine | Worker, ...]: ...
     def machine(
@@ -112,6 +114,7 @@ class Mishaps:
             for task in [task for task in process.tasks if task is not asyncio.current_task()]:
                 task.cancel()
             await asyncio.sleep(1.0)
+            machine.stopping = True
             await ledger.close()
             self._kill(machine, "kill", 1.0)
 
@@ -142,6 +145,35 @@ class Mishaps:
         folder.plan = plan
         return True
 
+    def _do_cloud_power_at(self, fault: Fault) -> bool:
+        """The power of the cloud's machine fails at the n-th call that SQLite makes of its disk: all bridges end."""
+        left, folder, database = [fault.n], self._world.database.folder, self._world.database
+
+        def plan(_call: Call) -> None:
+            left[0] -= 1
+            if left[0] == 0 and database.folder is folder and folder.disk is not None:
+                folder.disk.unplug()
+                self._world.happened("power failed inside the cloud's SQLite")
+                self._loop.call_soon(self._cloud_falls, fault.seconds)
+                for worker in self._world.workers:
+                    if worker.process is not None:
+                        worker.process.fence()
+
+        folder.plan = plan
+        return True
+
+    def _cloud_falls(self, down_s: float) -> None:
+        for worker in self._world.workers:
+            worker.die()
+        self._new_operator()
+        self._world.database.power_cut(self._world.rng(f"cloud cut {self._loop.time()}"))
+        for worker in self._world.workers:
+            self._boot_later(worker, down_s)
+
+    def _new_operator(self) -> None:
+        self._world.operator.die()
+        self._world.operator = Process("operator", on_step=lambda _process, _what: None)
+
     def _do_clock(self, fault: Fault) -> bool:
         self._at(fault).clock_offset_s = fault.seconds
         return True
@@ -154,6 +186,12 @@ class Mishaps:
         return self._bad_disk(self._world.database.folder, fault, lambda: DiskFault(what="full"))
 
     def _do_eio(self, fault: Fault) -> bool:
+        return self._errors(self._at(fault).folder, fault)
+
+    def _do_worker_eio(self, fault: Fault) -> bool:
+        return self._errors(self._world.database.folder, fault)
+
+    def _errors(self, folder: Folder, fault: Fault) -> bool:
         """Every n-th write or sync fails for a while."""
         calls = Counter[str]()
 
@@ -161,7 +199,6 @@ class Mishaps:
             calls["n"] += 1
             return DiskFault(what="io") if calls["n"] % (1 + fault.n) == 0 else None
 
-        folder = self._at(fault).folder
         folder.syncs_fail = True
         return self._bad_disk(folder, fault, some)
 
@@ -191,7 +228,7 @@ class Mishaps:
         if image is None:
             return False
         machine.die("kill")
-        self._world.truth.odd = True
+        self._world.truth.odd.add(machine.store)
         machine.replace_disk(Folder(self._world.root, faulty=self._world.faulty, files=image[0]), image[1].copy())
         machine.rows = {lane: {} for lane in LANES}
         self._boot_later(machine, fault.seconds)
@@ -203,7 +240,7 @@ class Mishaps:
         image = self._images.get(store)
         if image is None or len(self._world.machines) >= MAX_MACHINES:
             return False
-        self._world.truth.odd = True
+        self._world.truth.odd.add(f"store{store}")
         clone = self._world.machine(f"s{store}c{len(self._world.machines)}", store, image[0], image[1].copy())
         self._world.machines.append(clone)
         clone.boot()
@@ -216,10 +253,9 @@ class Mishaps:
         """The operator lets this box speak for its store; False before there is a database."""
         if not (self._world.database.folder.path / "cloud.db").exists():
             return False
-        work = give_lease(
-            self._world.database, self._world.operator, store=machine.store, instance=f"box-{machine.name}"
-        )
-        self._world.operator.spawn(gently(work), "lease")
+        operator, instance = self._world.operator, f"box-{machine.name}"
+        work = give_lease(self._world.database, operator, store=machine.store, instance=instance)
+        self._world.ask(work, "lease")
         return True
 
     def _do_broker(self, fault: Fault) -> bool:
@@ -275,15 +311,8 @@ class Mishaps:
             return False
         for worker in self._world.workers:
             worker.die()
-        self._world.operator.die()
-        self._world.operator = Process("operator", on_step=lambda _process, _what: None)
+        self._new_operator()
         self._world.database.restored(*self._cloud_image)
         for worker in self._world.workers:
             self._boot_later(worker, 0.5)
         return True
-
-
-async def gently(work: Any) -> None:
-    """An operator whose act fails does it again later."""
-    with contextlib.suppress(Exception):
-        await work

@@ -14,7 +14,8 @@ import msgspec
 DeedKind = Literal["ledger", "telemetry", "command"]
 FaultKind = Literal[
     "kill", "kill_at", "power", "power_at", "stop", "clock", "full", "eio", "image", "restore", "clone", "lease",
-    "broker", "drop", "cut", "kick", "worker_kill", "worker_kill_at", "worker_full", "cloud_image", "cloud_restore",
+    "broker", "drop", "cut", "kick", "worker_kill", "worker_kill_at", "worker_full", "worker_eio",
+    "cloud_power_at", "cloud_image", "cloud_restore",
 ]  # fmt: skip
 SlipKind = Literal["lose", "lie", "twice", "late", "puback"]
 

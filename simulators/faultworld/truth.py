@@ -124,6 +124,14 @@ class CloudTruth:
         return self.streams[name]
 
 
+class Asked(NamedTuple):
+    """What a box asked with a hello."""
+
+    store: str
+    instance: str
+    probe: int | None
+
+
 @dataclass(slots=True)
 class Truth:
     """Everything known of a run from the outside."""
@@ -139,9 +147,10 @@ class Truth:
     words: list[tuple[Ident, tuple[str, int, int]]] = field(default_factory=list)  # telemetry.dropped on an edge
     expiry_s: dict[str, float] = field(default_factory=dict)  # of every command, in virtual seconds
     pulses: list[tuple[str, float]] = field(default_factory=list)  # every time a device moved for a command
-    odd: bool = False  # a disk was restored or cloned, or the cloud was: a fork is right
-    lossy: bool = False  # the cloud was restored: its alarm is right
-    damaged: bool = False  # a disk gave back something else than was written
+    odd: set[str] = field(default_factory=set)  # stores of which a disk was restored or cloned: a fork is right
+    lossy: bool = False  # the cloud was restored: its alarm is right, and any fork
+    holders: set[tuple[str, str]] = field(default_factory=set)  # (store, instance) that ever held the cloud's lease
+    asked: dict[str, Asked] = field(default_factory=dict)  # every hello, by its nonce
 
     def write_down(self, stream: str, rows: Iterable[tuple[int, bytes | None, bytes]]) -> Mapping[int, Ident]:
         """Note rows that are durable on an edge; their identities by sequence (dropped rows: where they are known)."""

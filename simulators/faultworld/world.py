@@ -10,7 +10,7 @@ import tempfile
 import unittest.mock
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import contracts.ids
+from cloud_bridge.storage import StorageError
 from contracts.event_types import LANES
 from mqtt_link.port import Incoming
 from simulators.faultworld import invariants
@@ -26,8 +27,8 @@ from simulators.faultworld.cloud import Database, Worker, order
 from simulators.faultworld.disks import Folder
 from simulators.faultworld.invariants import Violation
 from simulators.faultworld.loop import StuckError, VirtualLoop
-from simulators.faultworld.machines import COMMAND, Machine
-from simulators.faultworld.mishaps import Mishaps, gently
+from simulators.faultworld.machines import COMMAND, Machine, as_violation
+from simulators.faultworld.mishaps import Mishaps
 from simulators.faultworld.network import Network, Slip
 from simulators.faultworld.process import Process
 from simulators.faultworld.schedule import Deed, Fault, Schedule
@@ -38,7 +39,9 @@ LEASE_PATIENCE_S = 30.0
 STORM_WITHIN_S = 30.0
 STORM_CONNECTS = 25  # full jitter from 1 s (bridge: 0.5 s) on, doubled each time: about ten in half a minute
 RAM = Path("/dev/shm")  # noqa: S108  # memory, where there is such a place
-_DISK_FAMILIES = frozenset({"power", "power_at", "full", "eio", "worker_full"})
+_place: list[Path] = []  # where runs of this process keep their files; `keep_files_in` sets it
+_CLOUD_DISK = frozenset({"worker_full", "worker_eio", "cloud_power_at"})
+_DISK_FAMILIES = frozenset({"power", "power_at", "full", "eio", *_CLOUD_DISK})
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class Outcome:
 def run(schedule: Schedule, *, traced: bool = False, look: Callable[[World], None] | None = None) -> Outcome:
     """Carry out a schedule. The same schedule always gives the same outcome. `look` sees the world at its end."""
     outcome = Outcome(schedule)
-    root = Path(tempfile.mkdtemp(prefix="faultworld-", dir=RAM if RAM.is_dir() else None))
+    root = new_place()
     loop = VirtualLoop()
     loop.set_exception_handler(partial(_unhandled, outcome))
     try:
@@ -71,6 +74,17 @@ def run(schedule: Schedule, *, traced: bool = False, look: Callable[[World], Non
         loop.close()
         shutil.rmtree(root, ignore_errors=True)
     return outcome
+
+
+def new_place() -> Path:
+    """A new folder for disks, in memory where that is possible."""
+    place = _place[-1] if _place else RAM
+    return Path(tempfile.mkdtemp(prefix="faultworld-", dir=place if place.is_dir() else None))
+
+
+def keep_files_in(place: Path) -> None:
+    """Runs of this process keep their files there from now on: whoever ends the process can then remove them."""
+    _place.append(place)
 
 
 def _unhandled(outcome: Outcome, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -142,7 +156,7 @@ class World:
         self.network = Network(seed=schedule.seed, slips=slips, watcher=self, latency_s=schedule.latency_s)
         kinds = {fault.kind for fault in schedule.faults}
         self.faulty = bool(kinds & _DISK_FAMILIES)
-        self.database = Database(self, Folder(root, faulty="worker_full" in kinds))
+        self.database = Database(self, Folder(root, faulty=bool(kinds & _CLOUD_DISK)))
         self.workers = [Worker(self, self.database, f"w{n}") for n in range(schedule.workers)]
         self.machines = [self.machine(f"s{n}", n) for n in range(schedule.stores)]
 
@@ -297,7 +311,16 @@ class World:
         if not (self.database.folder.path / "cloud.db").exists():
             return
         work = order(self.database, self.operator, store=store, command=command, kind=COMMAND, ttl_s=ttl_s)
-        self.operator.spawn(gently(work), "order")
+        self.ask(work, "order")
+
+    def ask(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """The operator does something; if the cloud's disk does not let it happen, it did not."""
+
+        def done(task: asyncio.Task[Any]) -> None:
+            if not task.cancelled() and (error := task.exception()) and not isinstance(error, StorageError):
+                self.fail(as_violation("operator", error))
+
+        self.operator.spawn(work, name).add_done_callback(done)
 
     def moved(self, command: str) -> None:
         """A device moves, now."""
@@ -362,10 +385,10 @@ class World:
         lost = self.database.lost()
         invariants.dropped_telemetry_is_declared(self.truth, timelines, lost)
         invariants.what_the_cloud_lost_is_recorded(self.truth, timelines, lost)
+        alarms = Counter[str]()
         for machine in self.machines:
-            if machine.uplink is not None:
-                alarms = sum(machine.uplink.counters.get(f"{lane}_alarm_cloud_loss", 0) for lane in LANES)
-                invariants.cloud_loss_is_no_false_alarm(self.truth, alarms, machine.name)
+            alarms[machine.store] += machine.alarmed
+        invariants.cloud_loss_is_told_in_the_store(self.truth, alarms, self.database.losers())
 
 
 def _short(topic: str) -> str:

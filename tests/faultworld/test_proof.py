@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from simulators.faultworld import report
+from simulators.faultworld.generate import generate
 from simulators.faultworld.many import Summary, run_many
+from simulators.faultworld.schedule import FaultKind, SlipKind
 
 GATE_SEEDS = 2000
 SOAK_SEEDS = 100_000
+MUST_HAPPEN = [
+    *get_args(FaultKind),
+    *(f"message {kind}" for kind in get_args(SlipKind)),
+    "command done",
+    "command refused",
+    "command unknown",
+    "power failed inside SQLite",
+    "power failed inside the cloud's SQLite",
+    "uplink fork_restored",
+    "uplink fork_cloud_loss",
+    "uplink not_active",
+]
 
 
 def _proven(summary: Summary) -> None:
     print("\n" + "\n".join(summary.lines()))
     for broken in summary.broken:
-        print(f"{broken.rule}: {broken.detail}\n  python -m simulators.faultworld --seed {broken.seed} --trace")
+        print(f"{broken.rule}: {broken.detail}\n  {report.COMMAND} --seed {broken.seed} --trace")
+    if summary.broken:
+        report.smaller(generate(summary.broken[0].seed), within_s=60.0, folder=Path("var"), say=print)
     assert summary.broken == []
+    assert [what for what in MUST_HAPPEN if not summary.happened[what]] == []  # what never happens proves nothing
 
 
 @pytest.mark.proof
