@@ -16,13 +16,17 @@ from unittest.mock import patch
 
 import msgspec
 
+from cloud_bridge.commands import book
+from cloud_bridge.commands.verdict import Verdict
 from cloud_bridge.ingest import machine as ingest_machine
 from cloud_bridge.ingest import service, streams
 from contracts.backoff import Backoff
 from contracts.messages import Ack
+from edge.commands.machine import CommandMachine
 from edge.ledger import forks, ledger
 from edge.ledger.store import Store
 from edge.uplink import lane_runner
+from edge.uplink.clock_estimate import ClockEstimator
 from edge.uplink.machine import Confirm, LaneMachine
 from simulators.faultworld import machines
 from simulators.faultworld.generate import generate
@@ -46,7 +50,9 @@ def _lane_machine(**methods: Any) -> Iterator[None]:
         yield
 
 
-def _swap(target: Any, name: str, make: Callable[[Any], Any]) -> Callable[[], contextlib.AbstractContextManager[object]]:
+def _swap(
+    target: Any, name: str, make: Callable[[Any], Any]
+) -> Callable[[], contextlib.AbstractContextManager[object]]:
     """`target.name` replaced by what `make` makes of it."""
     return lambda: patch.object(target, name, make(getattr(target, name)))
 
@@ -100,12 +106,10 @@ def _any_nonce(self: Any, answer: Any, now_s: float) -> Any:
 
 
 def _any_ack(self: Any, ack: Any, now_s: float) -> Any:
-    return LaneMachine.acked(self, msgspec.structs.replace(ack, nonce=self.nonce), now_s)
-
-
-def _no_hash(self: Any, ack: Any, now_s: float) -> Any:
+    """Either check alone catches what the other lets through; without both an old ack frees."""
     own = self.lane.hash_at(ack.watermark or 0)
-    return LaneMachine.acked(self, msgspec.structs.replace(ack, hash_at_watermark=own.hex() if own else None), now_s)
+    claimed = own.hex() if own else ack.hash_at_watermark
+    return LaneMachine.acked(self, msgspec.structs.replace(ack, nonce=self.nonce, hash_at_watermark=claimed), now_s)
 
 
 def _puback_frees(self: Any, nonce: str, last_seq: int, now_s: float) -> Any:
@@ -222,16 +226,6 @@ def _believes_parked(decide_: Any) -> Any:
     return decided
 
 
-def _gap_as_told(decide: Any) -> Any:
-    def decided(cursor: Any, batch: Any, known: Any, **kwargs: Any) -> Any:
-        decision = decide(cursor, batch, known, **kwargs)
-        if isinstance(decision, ingest_machine.Accept) and decision.gap is not None and batch.gap is not None:
-            return replace(decision, gap=replace(decision.gap, first=batch.gap.first))
-        return decision
-
-    return decided
-
-
 def _silent_gap(decide: Any) -> Any:
     def decided(cursor: Any, batch: Any, known: Any, **kwargs: Any) -> Any:
         decision = decide(cursor, batch, known, **kwargs)
@@ -244,15 +238,46 @@ def _everybody_is_active(_take_lease: Any) -> Any:
     return lambda _db, _place, instance, _now_ms: instance
 
 
+# ------------------------------------------------------------------ commands
+
+
+def _forgets_what_was_begun(started: Any) -> Any:
+    return lambda self, rows, *rest: started(self, {i: row for i, row in rows.items() if row.state != "intent"}, *rest)
+
+
+def _does_not_wait(advance: Any) -> Any:
+    return lambda self, run, facts: advance(self, run, replace(facts, watermark=2**53))
+
+
+def _asks_once(not_now: Any) -> Any:
+    return lambda self, run, facts: not_now(self, run, facts) if run.state == "held" else ""
+
+
+def _hopeful_clock(latest_ms: Any) -> Any:
+    def least(self: Any, *, now_s: float) -> float | None:
+        if not self._samples:
+            return None
+        return float(latest_ms(self, now_s=now_s) - 2 * max(sample.rtt_ms for sample in self._samples))
+
+    return least
+
+
+def _silence_is_no(verdict: Any) -> Any:
+    def judged(words: Any, **kwargs: Any) -> Verdict:
+        found = verdict(words, **kwargs)
+        return Verdict("refused", found.word) if found.state == "unknown" else found
+
+    return judged
+
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("ack before the fsync (ledger: synchronous=OFF)", _swap(machines, "connect", _without_sync)),
     Mutant("append returns before its commit", _swap(ledger.Ledger, "commit", _told_before_commit)),
     Mutant("edge takes two events of one moment for one", _swap(ledger.Ledger, "commit", _same_moment_same_event)),
     Mutant("a sequence is used again once it was freed", _swap(Store, "_apply", _freed_again)),
     Mutant("fork leaves the tail behind", _swap(forks, "_chunks", lambda _: lambda *_args: iter(()))),
-    Mutant("hello answer: nonce not checked", lambda: _lane_machine(answered=_any_nonce)),
-    Mutant("ack: nonce not checked", lambda: _lane_machine(acked=_any_ack)),
-    Mutant("ack: hash not compared", lambda: _lane_machine(acked=_no_hash)),
+    Mutant("hello answer: nonce not checked", lambda: _lane_machine(answered=_any_nonce), 38),
+    Mutant("ack: neither nonce nor hash is looked at", lambda: _lane_machine(acked=_any_ack), 280),
     Mutant("PUBACK frees", lambda: _lane_machine(sent=_puback_frees)),
     Mutant("goes back to what was sent, not to the watermark", lambda: _lane_machine(_ready=_goes_on_from_sent)),
     Mutant("never goes back", lambda: _lane_machine(tick=_never_goes_back)),
@@ -264,12 +289,25 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("watermark is told before the commit", _swap(service.Ingest, "batch", _acked_before_commit)),
     Mutant("watermark runs ahead of the events", _swap(streams, "write", _watermark_first)),
     Mutant("cloud dedupes by time", _swap(streams, "write", _same_time_same_event)),
-    Mutant("overlap is not compared", _swap(service, "decide", _believes_any_chain)),
-    Mutant("a parked batch is believed because it waited", _swap(service, "_decide", _believes_parked)),
-    Mutant("a gap is recorded as told, not trimmed", _swap(service, "decide", _gap_as_told)),
+    Mutant("overlap is not compared", _swap(service, "decide", _believes_any_chain), 90),
+    Mutant("a parked batch is believed because it waited", _swap(service, "_decide", _believes_parked), 90),
     Mutant("a gap is not recorded", _swap(service, "decide", _silent_gap)),
-    Mutant("origin is not looked at: a fork counts again", _swap(streams, "_repeated", lambda _: lambda *_a: ())),
+    Mutant("origin is not looked at: a fork counts again", _swap(streams, "_repeated", lambda _: lambda *_a: ()), 250),
     Mutant("every instance is the active one", _swap(service, "take_lease", _everybody_is_active)),
+    Mutant("a command's id is not remembered", _swap(CommandMachine, "_settle", lambda _: lambda *_a: None), 115),
+    Mutant(
+        "what a crashed process had begun is done again", _swap(CommandMachine, "started", _forgets_what_was_begun), 115
+    ),
+    Mutant(
+        "a command does not wait for the watermark over its intent",
+        _swap(CommandMachine, "_advance", _does_not_wait),
+        140,
+    ),
+    Mutant("expiry is asked at the receipt only", _swap(CommandMachine, "_not_now", _asks_once)),
+    Mutant(
+        "expiry by the least that the cloud's clock may show", _swap(ClockEstimator, "latest_ms", _hopeful_clock), 168
+    ),
+    Mutant("a command that nobody saw end counts as refused", _swap(book, "verdict", _silence_is_no)),
 )
 
 
@@ -305,7 +343,10 @@ def main() -> int:
             f"{f'`{caught.rule}`' if caught else ''} |",
             flush=True,
         )
-        print(f"  {mutant.name}: seed {caught.seed if caught else '-'}, {time.monotonic() - began_s:.1f} s", file=sys.stderr)
+        print(
+            f"  {mutant.name}: seed {caught.seed if caught else '-'}, {time.monotonic() - began_s:.1f} s",
+            file=sys.stderr,
+        )
     return 1 if missed else 0
 
 
