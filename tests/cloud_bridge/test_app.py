@@ -83,6 +83,7 @@ async def test_what_is_down_is_named(database) -> None:
             "mqtt": False,
             "read_models": True,
             "presence": True,
+            "commands": True,
         }
         await asyncio.to_thread(bridge.storage.close)
         services = (await client.get("/healthz")).json()["services"]
@@ -91,6 +92,7 @@ async def test_what_is_down_is_named(database) -> None:
             "mqtt": False,
             "read_models": False,
             "presence": True,  # it has not looked yet
+            "commands": True,  # nor has it
         }
 
 
@@ -186,7 +188,8 @@ async def test_the_api_describes_itself(tmp_path: Path) -> None:
         assert set(document["paths"]) == {
             "/healthz", "/api/v1/fleet", "/api/v1/counters",
             "/api/v1/stores/{tenant}/{store}", "/api/v1/stores/{tenant}/{store}/events",
-            "/api/v1/stores/{tenant}/{store}/lease", "/api/v1/command-types",
+            "/api/v1/stores/{tenant}/{store}/lease", "/api/v1/stores/{tenant}/{store}/dead-letters",
+            "/api/v1/command-types",
             "/api/v1/stores/{tenant}/{store}/commands", "/api/v1/stores/{tenant}/{store}/commands/{command}",
         }  # fmt: skip
         assert {"ApiError", "FleetPage", "StoreView", "EventsPage"} <= set(document["components"]["schemas"])

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from cloud_bridge.counters import Counters
+from cloud_bridge.ingest.streams import Place
 from cloud_bridge.presence import PresenceBook
 from cloud_bridge.read_models import models as module
 from cloud_bridge.read_models.alarms import losses
+from cloud_bridge.read_models.following import ROWS_A_STEP, Stream, streams_of
 from cloud_bridge.read_models.models import ReadModels
 from cloud_bridge.read_models.sentences import sentence
 from cloud_bridge.read_models.state import EVENTS_SHOWN, StoreState
@@ -74,13 +76,13 @@ class Slow:
         await asyncio.sleep(0.002)
         if work is losses:
             return []
-        if work is module._streams:
-            return [module.Stream(1, "t", "s", "ledger", self.total)]
+        if work is streams_of or getattr(work, "func", None) is streams_of:
+            return [Stream(1, "t", "s", "ledger", self.total)]
         (stream, after), *_ = work.keywords["wanted"]
         self.steps += 1
         if self.steps < 4:
-            self.models.wake()
-        seq = min(after + module.ROWS_A_STEP, stream.watermark)
+            self.models.progressed(Place("t", "s", "ledger"), self.total)
+        seq = min(after + ROWS_A_STEP, stream.watermark)
         return [], {1: seq}
 
 
@@ -92,7 +94,7 @@ async def test_catching_up_gives_way_to_stores_that_send(monkeypatch: pytest.Mon
         pauses.append(delay)
         await sleep(0)
 
-    storage = Slow(module.ROWS_A_STEP * 6)
+    storage = Slow(ROWS_A_STEP * 6)
     models = ReadModels(
         storage=storage,  # type: ignore[arg-type]  # only its `read` is used
         presence=PresenceBook(Counters()),
