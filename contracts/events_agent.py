@@ -102,6 +102,15 @@ class LedgerWalHeld(EventData, frozen=True, kw_only=True):
     size_bytes: Count
 
 
+@event("ledger.requeued")
+class LedgerRequeued(EventData, frozen=True, kw_only=True):
+    """Events that had been set aside as damaged were read by a person and written again, each with its origin."""
+
+    lane: Lane
+    count: Count
+    by: Short
+
+
 @event("agent.health", lane="telemetry")
 class AgentHealth(EventData, frozen=True, kw_only=True):
     """Counters of everything that was dropped or refused, by name."""

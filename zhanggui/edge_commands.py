@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.clock import clock_from_env
+from zhanggui import ledger_commands
 from zhanggui.errors import UserError
 
 app = typer.Typer(no_args_is_help=True)
-ledger_app = typer.Typer(no_args_is_help=True)
-app.add_typer(ledger_app, name="ledger", help="Look into a store's ledger; safe while the agent runs.")
+app.add_typer(ledger_commands.app, name="ledger", help="Look into a store's ledger; safe while the agent runs.")
 StoreFile = Annotated[Path, typer.Argument(help="The store description.")]
 
 
@@ -76,68 +76,3 @@ def hash_pin_(
     if not (pin.isdigit() and 4 <= len(pin) <= 12):
         raise UserError("pin: 4 to 12 digits")
     typer.echo(hash_pin(pin))
-
-
-def _ledger_of(place: Path) -> Path:
-    """The ledger's file, whether the store description or the file itself is named."""
-    if place.suffix != ".toml":
-        return place
-    from edge.config import ConfigError, load_store
-
-    try:
-        return load_store(place).data_dir / "ledger.db"
-    except ConfigError as error:
-        raise UserError(str(error)) from error
-
-
-@ledger_app.command(epilog="Example:  zhanggui edge ledger show var/demo/store.toml --limit 20")
-def show(
-    store: Annotated[Path, typer.Argument(help="Store description, or the ledger's file.")],
-    lane: Annotated[str, typer.Option(help="ledger or telemetry.")] = "ledger",
-    after: Annotated[int, typer.Option(help="Show what comes after this sequence.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
-) -> None:
-    """Events that the cloud has not confirmed yet, oldest first."""
-    from contracts.envelope import BadEventError, decode_envelope
-    from contracts.messages import BadMessageError, check_lane
-    from edge.ledger import LedgerOpenError
-    from edge.ledger import show as show_events
-
-    table = Table("seq", "time", "type", "from", "data")
-    try:
-        for event in show_events(_ledger_of(store), check_lane(lane), after, limit):
-            if event.raw is None:
-                table.add_row(str(event.seq), "", "dropped", "", "")
-                continue
-            try:
-                envelope = decode_envelope(event.raw)
-            except BadEventError as error:
-                table.add_row(str(event.seq), "", "unreadable", "", str(error))
-                continue
-            data = bytes(envelope.data).decode(errors="replace")
-            table.add_row(str(event.seq), envelope.time, envelope.name, envelope.source, data)
-    except (LedgerOpenError, BadMessageError) as error:
-        raise UserError(str(error)) from error
-    Console().print(table)
-
-
-@ledger_app.command(epilog="Example:  zhanggui edge ledger verify var/demo/store.toml")
-def verify(store: Annotated[Path, typer.Argument(help="Store description, or the ledger's file.")]) -> None:
-    """Walk both chains from end to end; exit code 1 if a link does not hold."""
-    from edge.ledger import LedgerOpenError
-    from edge.ledger import verify as verify_ledger
-
-    try:
-        report = verify_ledger(_ledger_of(store))
-    except LedgerOpenError as error:
-        raise UserError(str(error)) from error
-    for row in report.lanes:
-        typer.echo(
-            f"{row.lane}: stream {row.stream}, confirmed to {row.freed_seq}, written to {row.tail_seq}, "
-            f"{row.kept} kept, {row.dropped} dropped"
-        )
-    for problem in report.problems:
-        typer.echo(f"broken: {problem}", err=True)
-    typer.echo("broken" if report.problems else "whole")
-    if report.problems:
-        raise typer.Exit(1)

@@ -254,6 +254,8 @@ def _agent(data: e.EventData) -> Sentence:
                 f"A long reader holds the ledger's log at {megabytes} MB",
                 "attention",
             )
+        case e.LedgerRequeued(count=count, by=by):
+            return f"{by} 补入账本 {count} 条隔离事件", f"{by} brought {count} set-aside events back", "attention"
         case e.AgentHealth():
             return "运行状况报告", "Health report", "info"
         case _:

@@ -21,6 +21,7 @@ from edge.ledger.ledger import Ledger
 from edge.ledger.machine_id import machine_instance
 from edge.ledger.retention import Retention
 from edge.ledger.rows import Mark, Slice
+from edge.ledger.tail import Tail
 from edge.ledger.tidy import Tidied
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Retention",
     "ShownEvent",
     "Slice",
+    "Tail",
     "Tidied",
     "machine_instance",
     "show",

@@ -107,7 +107,7 @@ class Ledger:
             counters=ledger.counters,
         )
         with contextlib.ExitStack() as undo:
-            undo.enter_context(_owned(path))
+            undo.enter_context(owned(path))
             writing = writer(open_store=opening.open_store, settled=ledger._settled, probe_every_s=probe_every_s)
             try:
                 opened = await writing.start()
@@ -243,7 +243,7 @@ class Ledger:
 
 
 @contextlib.contextmanager
-def _owned(path: Path) -> Iterator[None]:
+def owned(path: Path) -> Iterator[None]:
     """Be the only agent on `path`, for as long as the process lives. Raises LedgerOpenError."""
     beside = path.with_name(path.name + ".lock")
     try:

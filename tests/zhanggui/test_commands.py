@@ -18,11 +18,8 @@ from typer.testing import CliRunner, Result
 
 import models
 from cloud_bridge.run import CloudError
-from contracts.clock import ManualClock, ScaledClock
-from contracts.event_types import AgentHealth, CommandAccepted
+from contracts.clock import ScaledClock
 from edge.agent import AgentError
-from edge.ledger import Ledger
-from edge.ports import Record, Transaction
 from edge.sessions.pins import check_pin
 from simulators.hardware.control import SimControl
 from simulators.hardware.run import run_store
@@ -54,26 +51,6 @@ def refused(*words: str) -> str:
 
 
 # ------------------------------------------------------------------ edge ledger
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    """A real ledger: six events, two of them confirmed, and telemetry of which some was dropped."""
-    path = tmp_path / "ledger.db"
-
-    async def write() -> None:
-        book = await Ledger.open(
-            path, clock=ManualClock(), tenant="t", store="s", boot="b1", machine="m1", telemetry_rows=10
-        )
-        for n in range(1, 7):
-            await book.commit(Transaction(records=[Record(CommandAccepted(command=f"order-{n}", kind="test"), "desk")]))
-        health = [Record(AgentHealth(boot="b1", counters={"n": n})) for n in range(12)]
-        await book.commit(Transaction(records=health))
-        await book.confirm("ledger", 2)
-        await book.close()
-
-    asyncio.run(write())
-    return path
 
 
 def sql(path: Path, statement: str) -> None:
