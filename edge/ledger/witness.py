@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import struct
+import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,7 @@ class WitnessFile:
         self.path = path
         self._number = 0
         self._descriptor = -1
+        self._closes: Callable[[], object] = bool
         self._streams = 0  # what the ends belong to
 
     def read(self) -> Witness | None:
@@ -103,13 +105,14 @@ class WitnessFile:
     def close(self) -> None:
         """Let the file go."""
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._closes()
             self._descriptor = -1
 
     def _put(self, slot: bytes, at: int, *, sync: bool) -> bool:
         try:
             if self._descriptor < 0:
                 self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._closes = weakref.finalize(self, os.close, self._descriptor)  # a ledger may be left unclosed
             os.pwrite(self._descriptor, slot, at)
             if sync:
                 os.fsync(self._descriptor)

@@ -10,6 +10,7 @@ import pytest
 from simulators.faultworld.schedule import Deed, Fault, FaultKind, Schedule, SlipAt
 from simulators.faultworld.world import Outcome, run
 
+pytestmark = pytest.mark.proof
 DEEDS = (
     Deed(at_s=1.0, store=0, what="ledger", count=2),
     Deed(at_s=1.2, store=0, what="telemetry", count=6),  # two more than may stay: the oldest are dropped

@@ -6,6 +6,7 @@ import pytest
 
 from tests.faultworld.mutants import MUTANTS, Mutant, hunt
 
+pytestmark = pytest.mark.proof
 MOST = 60  # seeds from the start that the table names
 
 
