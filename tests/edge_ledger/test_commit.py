@@ -41,8 +41,8 @@ async def test_an_event_carries_who_when_and_in_which_order(ledger, clock) -> No
     assert (second.time, second.monotonicns) == ("2026-01-01T00:01:01.500Z", 61_500_000_000)
 
 
-async def test_order_is_by_sequence_whatever_the_wall_clock_does(opened, path) -> None:
-    """Pitfall 17: the clock jumps a week ahead, an hour back, to 1970; what was written stays, the order too."""
+async def test_pitfall_17_order_is_by_sequence_whatever_the_wall_clock_does(opened, path) -> None:
+    """The clock jumps a week ahead, an hour back, to 1970; what was written stays, the order too."""
     from datetime import UTC, datetime
 
     from contracts.clock import ManualClock
@@ -241,8 +241,8 @@ async def test_writable_says_so_and_comes_back_by_itself_once_there_is_room(ledg
     assert ledger.lane("ledger").tail.seq == 2
 
 
-async def test_freed_room_is_used_again(ledger) -> None:
-    """Pitfall 21: after a backlog the file takes as much again without growing."""
+async def test_pitfall_21_freed_room_is_used_again(ledger) -> None:
+    """After a backlog the file takes as much again without growing."""
     await ledger.commit(sales(1, 2000))
     await ledger.confirm("ledger", 2000)
     await _limit(ledger, 4)
@@ -250,8 +250,8 @@ async def test_freed_room_is_used_again(ledger) -> None:
     assert ledger.lane("ledger").tail.seq == 3900
 
 
-async def test_another_program_that_holds_the_lock_costs_one_clear_failure(ledger, path, caplog) -> None:
-    """Pitfall 2: bounded wait, one log line, nothing lost of what was acknowledged, nothing doubled."""
+async def test_pitfall_02_another_program_that_holds_the_lock_costs_one_clear_failure(ledger, path, caplog) -> None:
+    """Bounded wait, one log line, nothing lost of what was acknowledged, nothing doubled."""
     await ledger.commit(sales(1))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -264,8 +264,7 @@ async def test_another_program_that_holds_the_lock_costs_one_clear_failure(ledge
     assert [decode_data(e).command for e in await events(ledger)] == ["1", "9"]
 
 
-async def test_a_long_reader_stops_no_writer_and_the_wal_shrinks_after_it(ledger, path) -> None:
-    """Pitfall 23."""
+async def test_pitfall_23_a_long_reader_stops_no_writer_and_the_wal_shrinks_after_it(ledger, path) -> None:
     await ledger.commit(sales(1))
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")

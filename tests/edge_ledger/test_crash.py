@@ -47,8 +47,8 @@ def one_life(path: Path, life_s: float) -> set[int]:
     return {int(line) for line in lines if line != b"ready"}
 
 
-def test_every_acknowledged_event_survives_sigkill(tmp_path: Path) -> None:
-    """Pitfalls 12 and 19: no life of the agent ends well, and nothing acknowledged is missing after any of them."""
+def test_pitfall_19_every_acknowledged_event_survives_sigkill(tmp_path: Path) -> None:
+    """No life of the agent ends well, and nothing acknowledged is missing after any of them."""
     path, rng = tmp_path / "ledger.db", random.Random(20)
     promised: set[int] = set()
     for _ in range(ROUNDS):

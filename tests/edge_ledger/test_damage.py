@@ -1,4 +1,4 @@
-"""Pitfall 19: real files, damaged at every class of offset. It opens, keeps the damaged file, tells each loss, goes on."""
+"""Real files, damaged at every class of offset. It opens, keeps the damaged file, tells each loss, goes on."""
 
 from __future__ import annotations
 
@@ -281,10 +281,10 @@ async def spoil_many(images: dict[str, Image], ram: Path, seeds: range) -> None:
             raise AssertionError(f"seed {seed}: {error!r}") from error
 
 
-async def test_bytes_flipped_and_cut_anywhere(images, ram) -> None:
+async def test_pitfall_19_bytes_flipped_and_cut_anywhere(images, ram) -> None:
     await spoil_many(images, ram, range(200))
 
 
 @pytest.mark.soak
-async def test_bytes_flipped_and_cut_anywhere_for_long(images, ram) -> None:
+async def test_pitfall_19_bytes_flipped_and_cut_anywhere_for_long(images, ram) -> None:
     await spoil_many(images, ram, range(200, 6000))

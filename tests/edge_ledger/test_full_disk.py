@@ -312,8 +312,8 @@ async def test_a_full_disk_at_the_start_opens_what_is_there_and_begins_nothing(o
         await ledger.close()
 
 
-async def test_a_new_ledger_needs_room(opened, tmp_path) -> None:
-    """Pitfall 22: 5 MB free are not enough to make one, and nothing is left behind."""
+async def test_pitfall_22_a_new_ledger_needs_room(opened, tmp_path) -> None:
+    """5 MB free are not enough to make one, and nothing is left behind."""
     with mounted(tmp_path / "disk", 5 * MIB) as disk:
         with pytest.raises(FullDiskError, match="make room"):
             await opened(path=disk.folder / "ledger.db")

@@ -1,4 +1,4 @@
-"""Pitfall 19: whatever the disk gave back, the ledger opens, sets aside what is broken, goes on, and counts the loss."""
+"""Whatever the disk gave back, the ledger opens, sets aside what is broken, goes on, and counts the loss."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_damage_in_telemetry_is_told_in_the_ledger_lane(opened, path) -> N
 
 
 @pytest.mark.parametrize("kind", ["header", "truncated", "flipped"])
-async def test_a_file_that_cannot_be_read_is_kept_aside_and_the_shop_goes_on(opened, path, kind) -> None:
+async def test_pitfall_19_a_file_that_cannot_be_read_is_kept_aside_and_the_shop_goes_on(opened, path, kind) -> None:
     await filled(opened, events=400, freed=0)
     raw = bytearray(path.read_bytes())
     if kind == "header":

@@ -20,8 +20,7 @@ async def filled(opened):
     return ledger
 
 
-async def test_a_running_ledger_is_shown_and_verified(opened, path) -> None:
-    """Pitfall 20."""
+async def test_pitfall_20_a_running_ledger_is_shown_and_verified(opened, path) -> None:
     ledger = await filled(opened)
     rows = show(path, "ledger", after=3, limit=2)
     assert [r.seq for r in rows] == [4, 5]

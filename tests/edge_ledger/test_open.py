@@ -19,8 +19,8 @@ from edge.ledger import (
 from tests.edge_ledger.conftest import sales
 
 
-async def test_a_new_ledger_has_two_empty_streams_and_keeps_them(opened, path) -> None:
-    """Pitfall 1: opening again with the same description changes nothing."""
+async def test_pitfall_01_a_new_ledger_has_two_empty_streams_and_keeps_them(opened, path) -> None:
+    """Opening again with the same description changes nothing."""
     ledger = await opened()
     streams = [ledger.lane(name).stream for name in ("ledger", "telemetry")]
     assert len(set(streams)) == 2
@@ -66,8 +66,7 @@ async def test_a_newer_file_is_refused_and_left_as_it_is(opened, path) -> None:
         verify(path)
 
 
-async def test_a_full_disk_is_refused_before_anything_is_touched(opened, path) -> None:
-    """Pitfall 22."""
+async def test_pitfall_22_a_full_disk_is_refused_before_anything_is_touched(opened, path) -> None:
     with pytest.raises(FullDiskError, match="make room"):
         await opened(free=lambda _folder: 5_000_000)
     assert (await opened(free=lambda _folder: 1 << 40)).writable

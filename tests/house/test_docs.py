@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -81,3 +82,22 @@ def test_event_pages_are_current(monkeypatch: pytest.MonkeyPatch):
 
     assert (ROOT / "docs/events.md").read_text() == make_events.document(), "run: python docs/make_events.py"
     assert (ROOT / "docs/events.schema.json").read_text() == make_events.schemas(), "run: python docs/make_events.py"
+
+
+PITFALL_ROW = re.compile(r"^\| (\d+) \|", re.MULTILINE)
+PITFALL_TEST = re.compile(r"^test_pitfall_(\d\d)_")
+
+
+def test_each_pitfall_has_a_test_of_its_number():
+    """The number stands in the name, so that a run that leaves a test out shows which row it leaves open."""
+    rows = [int(number) for number in PITFALL_ROW.findall((ROOT / "docs/pitfalls.md").read_text())]
+    names = {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    held = {int(found[1]) for name in names if (found := PITFALL_TEST.match(name))}
+    assert rows == sorted(set(rows)), "a number stands twice, or out of order"
+    assert len(rows) > 20, "the table has another form than this test reads"
+    assert set(rows) - held == set()
