@@ -19,7 +19,7 @@ from simulators.faultworld.shrink import shrink
 from simulators.faultworld.world import run
 from tests.faultworld.mutants import MUTANTS
 
-QUICK = 40
+QUICK = 12
 DIGEST = """
 import hashlib, sys
 from simulators.faultworld.generate import generate

@@ -18,6 +18,8 @@ from tests.faultworld.disk.cloud_work import SHORT, Cloud, long_work, make_old, 
 from tests.faultworld.disk.cutting import judge, recorded
 from tests.faultworld.disk.test_ledger_faults import ONCE, once
 
+pytestmark = pytest.mark.proof  # each takes its tens of seconds
+
 
 async def test_a_cut_at_every_call_of_a_short_life(folder: Path):
     recording = await recorded(folder, program(SHORT), picture)

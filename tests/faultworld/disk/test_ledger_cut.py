@@ -15,6 +15,8 @@ from tests.faultworld.disk import ledger_work
 from tests.faultworld.disk.cutting import judge, recorded
 from tests.faultworld.disk.ledger_work import SHORT, connect_often_checkpointing, long_work, picture, program, reopen
 
+pytestmark = pytest.mark.proof  # each takes its tens of seconds
+
 
 async def test_a_cut_at_every_call_of_a_short_life(folder: Path):
     recording = await recorded(folder, program(SHORT), picture)

@@ -26,6 +26,8 @@ from tests.faultworld.disk.ledger_work import (
     sale,
 )
 
+pytestmark = pytest.mark.proof  # each takes its tens of seconds
+
 GROUP = ("a group", append_group(sale(11), sale(12), sale(13)))
 WORK = (*SHORT, GROUP)
 ONCE = {
