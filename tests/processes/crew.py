@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import shutil
+import pwd
 import signal
 import subprocess
 import time
@@ -16,15 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
-
-
-def _bound_to_parent(death: signal.Signals) -> Callable[[], None]:
-    def bind() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, death)
-
-    return bind
+from simulators.lifeline import ends_with_us
 
 
 @dataclass(slots=True)
@@ -34,7 +25,7 @@ class Member:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
-    user: str | None
+    user: pwd.struct_passwd | None
     death: signal.Signals
     process: subprocess.Popen[bytes] | None = None
     lives: int = 0
@@ -57,7 +48,7 @@ class Crew:
     folder: Path
     members: dict[str, Member] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
-    outside: list[Path] = field(default_factory=list)
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -71,12 +62,8 @@ class Crew:
         for member in self.members.values():
             if member.process is not None:
                 member.process.wait(10)
-        for folder in self.outside:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def clear_up(self, folder: Path) -> None:
-        """A folder outside of ours, taken away when we leave."""
-        self.outside.append(folder)
+        for clear_up in self.afterwards:
+            clear_up()
 
     def enlist(
         self,
@@ -84,7 +71,7 @@ class Crew:
         argv: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
-        user: str | None = None,
+        user: pwd.struct_passwd | None = None,
         death: signal.Signals = signal.SIGKILL,
     ) -> Member:
         """Start a process; its output goes to `logs/NAME.log`. `death` is what it gets when we die."""
@@ -103,11 +90,11 @@ class Crew:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **member.env},
-                user=member.user,
-                group=member.user,
+                user=member.user.pw_uid if member.user else None,
+                group=member.user.pw_gid if member.user else None,
                 extra_groups=[] if member.user else None,
                 start_new_session=True,
-                preexec_fn=_bound_to_parent(member.death),  # noqa: PLW1509 - one call of libc, which takes no lock
+                preexec_fn=ends_with_us(member.death),  # noqa: PLW1509 - one call of libc
             )
         member.lives += 1
         member.wanted = True

@@ -22,6 +22,7 @@ ALL = (
     "edge_appends_again",
     "edge_frees_what_was_sent",
     "bridge_acks_before_commit",
+    "bridge_counts_nothing",
 )
 
 
@@ -90,9 +91,24 @@ def spoil_uplink() -> None:
 
 
 def spoil_bridge() -> None:
-    """Plant the bridge's fault: the answer to a batch goes out before its commit, which comes later, if at all."""
-    if chosen() != "bridge_acks_before_commit":
-        return
+    """Plant the bridge's fault, if one of its own is chosen."""
+    if chosen() == "bridge_acks_before_commit":
+        _ack_before_commit()
+    elif chosen() == "bridge_counts_nothing":
+        _count_nothing()
+
+
+def _count_nothing() -> None:
+    """Every event is stored as if it were the copy of another: no sum has it."""
+    from cloud_bridge.storage import sqlite
+
+    honest = sqlite._INSERT_BATCH
+    sqlite._INSERT_BATCH = honest.replace("?3, 1,", "?3, 0,")
+    assert honest != sqlite._INSERT_BATCH
+
+
+def _ack_before_commit() -> None:
+    """The answer to a batch goes out before its commit, which comes later, if at all."""
     from cloud_bridge.ingest.service import Ingest
 
     class DryRunError(Exception):

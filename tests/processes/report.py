@@ -1,14 +1,18 @@
-"""`docs/soak.md` from a run's result: `python -m tests.processes.report result.json docs/soak.md`."""
+"""`docs/soak.md`, each part written by the soak it is of: a part stands between two comments and is replaced whole.
+
+The storm writes its own when it is over; by hand: `python -m tests.processes.report result.json docs/soak.md`.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from tests.processes.run import Result
+from tests.processes.run import NO_SMALL_DISK, Result
 
 _WORDS = {
     "kill_store": "SIGKILL of a store's process",
@@ -23,6 +27,8 @@ _WORDS = {
     "pause_broker": "Mosquitto stopped for a while",
     "pause_bridge": "a bridge stopped for a while",
     "fell_bridge": "a bridge that ended by itself (no database when it started) and was started again",
+    "fell_pages": "the bridge that shows ended by itself (the same) and was started again",
+    "did_not_listen": "a process that did not end within 15 s of being told, and was killed",
     "proxy_connections_accepted": "connections made through the bad network",
     "proxy_connections_cut": "connections it cut",
     "proxy_connections_refused": "connections it refused",
@@ -30,13 +36,23 @@ _WORDS = {
 }
 
 
-def page(result: Result, on: datetime) -> str:
-    """The whole document."""
+HEAD = "# The last soak\n\nWritten by `make soak`; not by hand.\n"
+
+
+def put(document: Path, part: str, text: str) -> None:
+    """Write one part of the document: between its comments if it is there, else at the end."""
+    begin, end = f"<!-- {part} -->", f"<!-- /{part} -->"
+    whole = document.read_text() if document.exists() else HEAD
+    block = f"{begin}\n\n{text.strip()}\n\n{end}"
+    found, times = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: block, whole, flags=re.DOTALL)
+    document.write_text(found if times else f"{whole.rstrip()}\n\n{block}\n")
+
+
+def storm(result: Result, on: datetime) -> str:
+    """The part of the real processes."""
     ledger, telemetry = result.lanes["ledger"], result.lanes["telemetry"]
     lines = [
-        "# The last soak",
-        "",
-        "Written by `python -m tests.processes.report`; not by hand.",
+        "## Real processes",
         "",
         "Real processes on one machine: stores that append at a rate, each behind a TCP proxy that is a bad network;",
         "one Mosquitto; bridges that take in, killed and added while stores send; one that shows; a PostgreSQL server.",
@@ -55,7 +71,7 @@ def page(result: Result, on: datetime) -> str:
         f"| of them in the cloud | {telemetry['in_cloud']} |",
         f"| telemetry declared dropped | {telemetry['declared']} |",
         f"| under way when a store was killed, and in the cloud | {ledger['unknown'] + telemetry['unknown']} |",
-        f"| appends refused on the full file system, none of them in the cloud | {result.refused} |",
+        f"| appends refused on the full file system, none of them in the cloud | {result.refused if result.small_disk else NO_SMALL_DISK} |",
         f"| everything had arrived | {result.converged_s:.1f} s after the storm |",
         f"| lost or doubled | {'0' if not result.problems else 'SEE BELOW'} |",
         "",
@@ -64,8 +80,8 @@ def page(result: Result, on: datetime) -> str:
         *(f"| {_said(name)} | {count} |" for name, count in sorted(result.faults.items())),
     ]
     if result.problems:
-        lines += ["", "## Problems", "", *(f"- {problem}" for problem in result.problems)]
-    return "\n".join(lines) + "\n"
+        lines += ["", "### Problems", "", *(f"- {problem}" for problem in result.problems)]
+    return "\n".join(lines)
 
 
 def _said(name: str) -> str:
@@ -77,4 +93,4 @@ def _said(name: str) -> str:
 
 if __name__ == "__main__":
     found = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Result)
-    Path(sys.argv[2]).write_text(page(found, datetime.now(UTC)))
+    put(Path(sys.argv[2]), "storm", storm(found, datetime.now(UTC)))

