@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.stand import BenchmarkError, cpu_s, descendants, memory_mib, options, running, wait_for
+from benchmarks.stand import BenchmarkError, cpu_s, descendants, memory_mib, options, run, running, wait_for
 from benchmarks.table import Figure, show
 from contracts.event_types import LANES
 from edge.ledger.lane_rows import load_lanes
@@ -152,4 +152,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -30,8 +30,10 @@ from contracts.event_types import EventData
 from edge.ledger import Ledger
 from edge.ports import Record, Transaction
 from simulators.faultworld.disk import FaultyDisk, UnsupportedSqliteError, write_files
+from simulators.lifeline import ends_with_us
 
 KILL_AFTER_S = 30.0
+FILE = "data.db"
 CALLERS = (1, 100)
 PAYLOAD = '{"type": "cabinet.stock_changed", "session": "%020x", "shelf": "S1-a", "delta_units": -1, "note": "%0300d"}'
 
@@ -210,15 +212,21 @@ async def _cut(queue: Queue, folder: Path, count: int, found: Promise) -> None:
             await putting.put(number)
         surface, found.syncs_a_put = disk.snapshot(), (disk.counters["sync"] - before) / count
         await putting.close()
+    _file(queue, folder)
     write_files(surface.held(Random(0), "lose"), folder.with_name("after-cut"))
-    found.cut, found.cut_of = count - _rows(folder.with_name("after-cut"), queue.table), count
+    found.cut, found.cut_of = count - _rows(folder.with_name("after-cut") / FILE, queue.table), count
 
 
 def _kill(queue: Queue, folder: Path, others: Path | None, count: int, found: Promise) -> None:
     """Put in another process and kill that; what it had said to be put is counted in its file."""
     folder.mkdir()
     command = [sys.executable, "-m", "benchmarks.queues", queue.module, str(folder), str(others or "")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as victim:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=ends_with_us(),  # noqa: PLW1509 - one call of libc
+    ) as victim:
         timer = threading.Timer(KILL_AFTER_S, victim.kill)
         timer.start()
         assert victim.stdout is not None
@@ -231,17 +239,25 @@ def _kill(queue: Queue, folder: Path, others: Path | None, count: int, found: Pr
         timer.cancel()
     if said < count:
         raise BenchmarkError(f"{queue.name} put {said} of {count} events")
-    found.killed, found.killed_of = max(0, said - _rows(folder, queue.table)), said
+    found.killed, found.killed_of = max(0, said - _rows(_file(queue, folder), queue.table)), said
 
 
-def _rows(folder: Path, table: str) -> int:
-    path = folder / "data.db"
+def _file(queue: Queue, folder: Path) -> Path:
+    """Where the queue's rows are. Raises BenchmarkError if it keeps them elsewhere: nothing could be said of it."""
+    path = folder / FILE
+    if not path.exists():
+        raise BenchmarkError(f"{queue.name} keeps its rows in no file {FILE}: what it lost cannot be counted")
+    return path
+
+
+def _rows(path: Path, table: str) -> int:
+    """How many it holds; a power cut may have left no file, and no table."""
     if not path.exists():
         return 0
     with contextlib.closing(sqlite3.connect(path)) as connection:
         try:
             return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-        except sqlite3.OperationalError:  # not even the table
+        except sqlite3.OperationalError:
             return 0
 
 

@@ -15,10 +15,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import NoReturn
+
+from simulators.lifeline import ends_with_us
+from simulators.postgres_server import PostgresServer, PostgresServerError
 
 LOOPBACK = "127.0.0.1"
 STOP_WITHIN_S = 20.0
+SERVER_SETTINGS = {"shared_buffers": "128MB", "max_wal_size": "4GB"}
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _KIB = {"Rss:": "rss", "Pss:": "pss"}
 
@@ -40,6 +45,17 @@ def options(name: str, what: str | None, example: str) -> argparse.ArgumentParse
     return parser
 
 
+def run(main: Callable[[], int]) -> NoReturn:
+    """A whole benchmark as a program: SIGTERM ends it as Ctrl-C does, with everything that it has started."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # what ends everything is not ended itself
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    sys.exit(main())
+
+
 # ------------------------------------------------------------------ processes
 
 
@@ -54,7 +70,8 @@ def free_port() -> int:
 def running(
     command: Sequence[str], *, log: Path, folder: Path | None = None, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process group of our own, its output in `log`; asked to end, then killed, when the block is left."""
+    """A process group of our own, its output in `log`; asked to end, then killed, when the block is left. It is asked
+    to end as well when we are killed."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,
@@ -62,6 +79,7 @@ def running(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=ends_with_us(signal.SIGTERM),  # noqa: PLW1509 - one call of libc
             cwd=folder,
             env={**os.environ, **(env or {})},
         )
@@ -130,6 +148,7 @@ def mosquitto_command(folder: Path, port: int) -> list[str]:
         "persistence false",
         "max_queued_messages 100000",
         "set_tcp_nodelay true",
+        *(("user root",) if os.getuid() == 0 else ()),  # a change of its user would take it from whoever it ends with
     )
     config.write_text("\n".join(lines) + "\n")
     return [found, "-c", str(config)]
@@ -145,49 +164,22 @@ def mosquitto(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path) -> Iterator[tuple[str, int]]:
-    """An empty PostgreSQL of its own, as durable as it comes: its URL and process id. Raises BenchmarkError where none
-    is installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        raise BenchmarkError("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    binaries, data, port, log = found[-1].parent, folder / "postgres", free_port(), folder / "postgres.log"
-    data.mkdir(mode=0o700)
-    user = None
-    if os.getuid() == 0:  # PostgreSQL does not run as root
-        user = "postgres"
-        shutil.chown(data, user)
-        folder.chmod(0o711)
-    as_user: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
-    made: list[str | Path] = [
-        binaries / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--no-sync",
-    ]
-    subprocess.run(made, check=True, capture_output=True, **as_user)
-    with (data / "postgresql.conf").open("a") as file:
-        file.write(
-            f"listen_addresses='{LOOPBACK}'\nport={port}\nunix_socket_directories=''\nlog_min_messages=warning\n"
-        )
-        file.write("shared_buffers=128MB\nmax_wal_size=4GB\n")
-    start = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-    make: list[str | Path] = [binaries / "psql", "-h", LOOPBACK, "-p", str(port), "-U", "postgres", "-d", "postgres"]
-
-    def ready() -> bool:
-        return (
-            subprocess.run([*make, "-qc", "CREATE DATABASE zhanggui"], check=False, capture_output=True).returncode == 0
-        )
-
-    with running([*start, str(binaries / "postgres"), "-D", str(data)], log=log) as process:
-        wait_for("PostgreSQL", ready, process=process, log=log, within_s=60)
-        yield f"postgresql://postgres@{LOOPBACK}:{port}/zhanggui", process.pid
+def postgres(within: Path | None = None) -> Iterator[tuple[str, int]]:
+    """An empty PostgreSQL of its own, as durable as it comes, its files in `within`: its URL and process id. Raises
+    BenchmarkError where none is installed or it does not start."""
+    try:
+        server = PostgresServer(sync=True, settings=SERVER_SETTINGS, within=within)
+        try:
+            server.start()
+        except BaseException:
+            server.remove()
+            raise
+    except (PostgresServerError, OSError, subprocess.SubprocessError) as error:
+        raise BenchmarkError(str(error)) from error
+    try:
+        yield server.url(tcp=True), server.pid
+    finally:
+        server.remove()
 
 
 @contextlib.contextmanager

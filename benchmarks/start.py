@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.stand import LOOPBACK, BenchmarkError, answers, free_port, options, running, wait_for
+from benchmarks.stand import LOOPBACK, BenchmarkError, answers, free_port, options, run, running, wait_for
 from benchmarks.table import Figure, show
 
 ROOT = Path(__file__).parents[1]
@@ -102,4 +102,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -7,23 +7,32 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from rich.console import Console
 from rich.table import Table
 
-PIPE_COLUMNS = 150
+PIPE_COLUMNS = 170
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row: what, how much, of what unit; `ratio` is the value over that of `against`."""
+    """One row: what, how much, of what unit; `ratio` is the value over that of `against`.
+
+    `target` is what is wanted, `met` whether this run, on this machine, came up to it: said, never judged.
+    """
 
     what: str
     value: float
     unit: str
     ratio: float | None = None
     against: str = ""
+    target: str = ""
+    met: bool | None = None
+
+    def aims_at(self, target: str, *, met: bool) -> Figure:
+        """The same row with its target."""
+        return replace(self, target=target, met=met)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -45,10 +54,16 @@ def show(title: str, figures: Sequence[Figure], *, as_json: bool) -> None:
         print(json.dumps({"title": title, "machine": machine(), "figures": [asdict(f) for f in figures]}, indent=1))
         return
     table = Table()
-    for name, right in (("what", False), ("value", True), ("unit", False), ("ratio", True), ("against", False)):
+    columns = {"what": False, "value": True, "unit": False, "ratio": True, "against": False}
+    if any(f.target for f in figures):
+        columns |= {"target": False, "met": False}
+    for name, right in columns.items():
         table.add_column(name, justify="right" if right else "left")
     for f in figures:
-        table.add_row(f.what, _number(f.value), f.unit, "" if f.ratio is None else f"{f.ratio:.2f}", f.against)
+        met = "" if f.met is None else "yes" if f.met else "no"
+        ratio = "" if f.ratio is None else f"{f.ratio:.2f}"
+        cells = (f.what, _number(f.value), f.unit, ratio, f.against, f.target, met)
+        table.add_row(*cells[: len(columns)])
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(width=PIPE_COLUMNS, highlight=False)

