@@ -7,14 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from contracts.clock import ManualClock
+from simulators.lifeline import ends_with_us
+from tests import must
 
-HANGS_AFTER_S = 300
+HANGS_AFTER_S, PROOF_HANGS_AFTER_S = 300, 900
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,11 @@ def free_port() -> int:
 def broker() -> Iterator[BrokerAddress]:
     """The embedded broker in a process of its own, as the product runs it."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "zhanggui.broker", "--port", str(port)], stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zhanggui.broker", "--port", str(port)],
+        stdin=subprocess.DEVNULL,
+        preexec_fn=ends_with_us(),  # noqa: PLW1509 - one call of libc; and a run that is killed leaves no broker
+    )
     try:
         deadline_s = time.monotonic() + 15
         while True:
@@ -57,14 +63,18 @@ def broker() -> Iterator[BrokerAddress]:
 
 
 @pytest.fixture(autouse=True)
-def _no_test_hangs() -> Iterator[None]:
-    """A test that waits for ever fails, instead of taking the whole run with it."""
+def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that waits for ever fails, instead of taking the whole run with it. A soak takes what it takes."""
+    if request.node.get_closest_marker("soak"):
+        yield
+        return
+    after_s = PROOF_HANGS_AFTER_S if request.node.get_closest_marker("proof") else HANGS_AFTER_S
 
     def late(_signal: int, _frame: object) -> None:
-        raise TimeoutError(f"the test hangs: no end after {HANGS_AFTER_S} s")
+        raise TimeoutError(f"the test hangs: no end after {after_s} s")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(HANGS_AFTER_S)
+    signal.alarm(after_s)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -73,3 +83,13 @@ def _no_test_hangs() -> Iterator[None]:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where nothing may be left out, a test that was skipped for whatever reason has failed."""
+    report = yield
+    if must.must() and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(call.excinfo)
+        report.outcome, report.longrepr = "failed", f"{must.ENV}=1, and this was left out: {reason}"
+    return report
