@@ -87,9 +87,10 @@ def clock() -> ManualClock:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where nothing may be left out, a test that was skipped for whatever reason has failed."""
+    """Where nothing may be left out, a test that was skipped has failed; one that has no cases has nothing to prove."""
     report = yield
     if must.must() and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(call.excinfo)
-        report.outcome, report.longrepr = "failed", f"{must.ENV}=1, and this was left out: {reason}"
+        if "got empty parameter set" not in reason:
+            report.outcome, report.longrepr = "failed", f"{must.ENV}=1, and this was left out: {reason}"
     return report
