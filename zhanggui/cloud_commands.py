@@ -82,6 +82,8 @@ def restored(database: Database = DEFAULT_DATABASE) -> None:
     from cloud_bridge.commands import mark_restored
     from cloud_bridge.run import CloudError, check_database
 
+    if "://" not in database and not Path(database).exists():
+        raise UserError(f"{database}: there is no such file; name the database that was restored")
     try:
         check_database(database)
         count = mark_restored(database, clock=clock_from_env())

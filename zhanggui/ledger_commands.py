@@ -72,18 +72,12 @@ def show(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Events from the oldest on: those that the cloud has not confirmed, and confirmed ones that are still kept."""
+    """Events from the oldest on: those that the cloud has not confirmed, and (+) confirmed ones that are still kept."""
     from edge.ledger import show as show_events
 
     with _sentences():
         rows = show_events(ledger_of(store), _lane(lane), after, limit)
-    if as_json:
-        _print_lines(rows)
-        return
-    table = Table("seq", "cloud", "time", "type", "from", "data")
-    for row in rows:
-        table.add_row(*_cells(row))
-    Console().print(table)
+    _print(rows, as_json)
 
 
 @app.command(epilog="Example:  zhanggui edge ledger tail var/demo/store.toml --follow")
@@ -119,8 +113,8 @@ def _print(rows: Iterable[ShownEvent], as_json: bool) -> None:
         _print_lines(rows)
         return
     for row in rows:
-        seq, _, when, name, source, data = _cells(row)
-        typer.echo(f"{seq:>8}  {when}  {name}  {source}  {data}")
+        seq, cloud, when, name, source, data = _cells(row)
+        typer.echo(f"{seq:>8} {cloud} {when}  {name}  {source}  {data}")
     sys.stdout.flush()
 
 
@@ -135,7 +129,7 @@ def _print_lines(rows: Iterable[ShownEvent]) -> None:
 def _cells(row: ShownEvent) -> tuple[str, str, str, str, str, str]:
     from contracts.envelope import BadEventError, decode_envelope
 
-    cloud = "has it" if row.confirmed else ""
+    cloud = "+" if row.confirmed else " "
     if row.raw is None:
         return str(row.seq), cloud, "", "dropped", "", ""
     try:
@@ -149,6 +143,7 @@ def _cells(row: ShownEvent) -> tuple[str, str, str, str, str, str]:
 @app.command(epilog="Example:  zhanggui edge ledger verify var/demo/store.toml    verify ledger.jsonl")
 def verify(
     store: Annotated[Path, typer.Argument(help="Store description, the ledger's file, or an exported .jsonl file.")],
+    whole: Annotated[bool, typer.Option("--whole", help="SQLite reads a file over 64 MiB through, too.")] = False,
 ) -> None:
     """Walk both chains from end to end; exit code 1 if a link does not hold."""
     if store.suffix == ".jsonl":
@@ -157,7 +152,7 @@ def verify(
         from edge.ledger import verify as verify_ledger
 
         with _sentences():
-            report = verify_ledger(ledger_of(store))
+            report = verify_ledger(ledger_of(store), whole=whole)
         for row in report.lanes:
             typer.echo(
                 f"{row.lane}: stream {row.stream}, confirmed to {row.freed_seq}, written to {row.tail_seq}, "
@@ -206,6 +201,8 @@ def export(
                 sys.stdout.buffer.write(line)
             sys.stdout.flush()
             return
+        if to.is_dir():
+            raise UserError(f"{to}: is a folder; name a file in it")
         if to.exists() and not force:
             raise UserError(f"{to}: is there already; name another file, or replace it with --force")
         count = _write(to, lines)
@@ -263,6 +260,10 @@ def requeue(
     path = ledger_of(store)
     with _sentences():
         rows = set_aside(path)
+    if strange := set(numbers or ()) - {row.number for row in rows}:
+        raise UserError(
+            f"nothing with number {min(strange)} is set aside; it may be back already. Without numbers the command lists what is"
+        )
     wanted = {row.number for row in rows if not row.why_not} if everything else set(numbers or ())
     if as_json:
         typer.echo(json.dumps([_plain(row, row.number in wanted) for row in rows], ensure_ascii=False))

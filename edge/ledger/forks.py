@@ -40,7 +40,7 @@ def fork(
     parent_hash = hash_at(store.connection, old, common)
     if parent_hash is None:
         raise ForkRefusedError(f"{name}: {common} is not retained ({old.freed.seq} to {old.tail.seq} are)")
-    with store.transaction():
+    with store.transaction(large=True):
         leave(store, old, common, parent_hash)
         said = StreamForked(
             lane=name, parent=old.stream, common=common, reason=reason, lost_first=lost[0], lost_last=lost[1]

@@ -63,8 +63,10 @@ class Report:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, to a ledger of this version. Raises LedgerOpenError."""
+    if path.is_dir():
+        raise LedgerOpenError(f"{path}: is a folder; name store.toml, or the ledger.db in its data_dir")
     if not path.exists():
-        raise LedgerOpenError(f"{path}: there is no such file; name the data_dir of the store")
+        raise LedgerOpenError(f"{path}: there is no such file; name store.toml, or the ledger.db in its data_dir")
     try:
         with contextlib.closing(connect_readonly(path)) as connection:
             if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -18,12 +19,13 @@ def machine_instance(beside: Path, machine_id: Path = MACHINE_ID) -> str:
     except OSError:
         known = ""
     if not known:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             known = beside.read_text().strip()
-        except FileNotFoundError:
-            known = new_uuid()
-            with beside.open("x") as file:
-                file.write(known)
-                file.flush()
-                os.fsync(file.fileno())
+    if not known:  # an empty file would be the same machine on every box
+        known, made = new_uuid(), beside.with_name(beside.name + ".new")
+        with made.open("w") as file:
+            file.write(known)
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(beside)
     return hashlib.sha256(b"zhanggui instance " + known.encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -73,7 +74,7 @@ def stats(path: Path, *, disk: Callable[[Path], DiskUse] = disk_use) -> Stats:
         tenant=meta.get("tenant", ""),
         store=meta.get("store", ""),
         machine=meta.get("machine", ""),
-        level=next_level("ok", use.share, durable=True),
+        level=_level(meta.get("level"), use),
         disk_used_share=round(use.share, 4),
         disk_free_bytes=use.free_bytes,
         file_bytes=pages * size,
@@ -115,6 +116,11 @@ def _time(raw: bytes) -> str:
         return decode_envelope(raw).time
     except BadEventError:
         return ""
+
+
+def _level(noted: str | None, use: DiskUse) -> Level:
+    """What the agent found last, which knows its quota and its reserve; the disk alone if none has looked."""
+    return msgspec.convert(noted, Level) if noted in get_args(Level) else next_level("ok", use.share, durable=True)
 
 
 def _written(noted: str | None) -> Written:

@@ -15,6 +15,7 @@ from contracts.envelope import (
     MAX_EVENT_BYTES,
     EventTooLargeError,
     Stamp,
+    chain,
     encode_event,
     next_hash,
 )
@@ -321,13 +322,17 @@ class Store:
                 last_hash=last_hash.hex(),
             )
         events: list[bytes] = []
-        size = 0
-        for _, raw, digest in self.rows(name, start, max_events):
+        size, before = 0, last_hash
+        for seq, raw, digest in self.rows(name, start, max_events):
+            if raw is None:
+                raise BrokenRowError(f"{name}: the bytes of {seq} are gone")
             size += len(raw) + 1  # the comma
             if events and size > max_bytes:
                 break
             events.append(raw)
             last_hash = digest
+        if events and chain(before, events)[-1] != last_hash:  # the cloud would refuse it for ever
+            raise BrokenRowError(f"{name}: events {start + 1} to {start + len(events)} do not give their hash")
         return Slice(lane.stream, start + 1, prev_hash, events, last_hash, gap)
 
     def rows(self, name: Lane, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
@@ -338,8 +343,9 @@ class Store:
     # -------------------------------------------------------------- transactions
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of the block or nothing, on disk and in `lanes`. Raises LedgerFullError."""
+    def transaction(self, *, large: bool = False) -> Iterator[None]:
+        """All of the block or nothing, on disk and in `lanes`. Raises LedgerFullError. That a `large` one does not fit
+        says nothing about the next sale."""
         before = dict(self.lanes)
         try:
             self._begin()
@@ -347,10 +353,15 @@ class Store:
             self._finish()
         except sqlite3.Error as error:
             self._undo(before)
+            if large:
+                self.note_damage(error)
+                raise LedgerFullError(f"not durable: {error}") from error
             raise self.failed(error) from error
         except BaseException:
             self._undo(before)
             raise
+        if not self.full:  # what failed before was a lock, and it is gone
+            self.writable = not self.reserve_out
 
     def _begin(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE")

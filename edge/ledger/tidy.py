@@ -9,18 +9,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from contracts.envelope import Stamp
-from contracts.event_types import LANES, EventData, LedgerDisk, LedgerWalHeld
+from contracts.event_types import LANES, EventData, Lane, LedgerDisk, LedgerWalHeld
 from edge.ledger.disk_watch import EASED, DiskUse, Level, next_level
 from edge.ledger.errors import LedgerDamagedError
 from edge.ledger.opening import Opening
 from edge.ledger.retention import FREE_CHUNK_ROWS
+from edge.ledger.rows import LaneRow
 from edge.ledger.schema import WAL_KEPT_BYTES
 from edge.ledger.store import Store
 from edge.ports import LedgerFullError
@@ -66,6 +67,8 @@ class Tidier:
         self._held_since_s: float | None = None
         self._saved_s: float | None = None
         self._before: Written | None = None
+        self._seen: Mapping[Lane, LaneRow] = {}  # what the witness was told last
+        self._noted: Level | None = None
 
     def step(self, now_s: float, stamp: Stamp) -> Tidied:
         """Look, and do one job. `now_s` is the wall clock's. Raises LedgerDamagedError."""
@@ -84,10 +87,13 @@ class Tidier:
         more = False
         with contextlib.suppress(LedgerFullError):  # it is tried again at the next look
             self._tell_level(share, use, stamp)
+            self._note_level()
             more = self._free(now_s, share, use, stamp)
             self._save(stamp.monotonic_ns / 1e9)
         wal_bytes = self._shorten_wal(stamp)
-        self._opening.note(store.lanes)
+        if store.lanes != self._seen:  # an idle store wears no card
+            self._opening.note(store.lanes)
+            self._seen = dict(store.lanes)
         self._broken()
         held = self._held_since_s is not None
         return Tidied(self.level, share, use.free_bytes, wal_bytes, held, more)
@@ -116,6 +122,15 @@ class Tidier:
         before, self._told = self._told, self.level
         level = logging.WARNING if self.level == "ok" else logging.ERROR
         _log.log(level, "the disk is %.0f %% full: %s (was %s)", share * 100, self.level, before)
+
+    def _note_level(self) -> None:
+        """For eyes that look at the file alone."""
+        if self.level != self._noted:
+            with self._store.transaction():
+                self._store.connection.execute(
+                    "INSERT OR REPLACE INTO meta (key, value) VALUES ('level', ?)", (self.level,)
+                )
+            self._noted = self.level
 
     def _free(self, now_s: float, share: float, use: DiskUse, stamp: Stamp) -> bool:
         """Delete a chunk of what may go, or give a chunk of free pages back; True if there is more."""

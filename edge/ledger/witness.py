@@ -63,6 +63,7 @@ class WitnessFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._number = 0
+        self._next = self._next_end = 0  # the slots that are written next: always the older of its two
         self._descriptor = -1
         self._closes: Callable[[], object] = bool
         self._streams = 0  # what the ends belong to
@@ -73,17 +74,21 @@ class WitnessFile:
             raw = self.path.read_bytes()
         except OSError:
             return None
-        found = [slot for at in (0, SLOT_BYTES) if (slot := _unpacked(raw[at : at + SLOT_BYTES])) is not None]
-        newest = max(found, key=lambda slot: slot.number, default=None)
+        slots = [_unpacked(raw[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
+        newest = max((slot for slot in slots if slot is not None), key=lambda slot: slot.number, default=None)
         if newest is None:
             return None
+        self._next = 1 - slots.index(newest)
         self._number = newest.number
         lanes = dict(newest.lanes)
-        for at in (_ENDS_AT, _ENDS_AT + _ENDS_STRIDE):
+        newest_end = 0
+        for index, at in enumerate((_ENDS_AT, _ENDS_AT + _ENDS_STRIDE)):
             part = raw[at : at + _ENDS.size + 4]
             if len(part) == _ENDS.size + 4 and zlib.crc32(part[:-4]) == int.from_bytes(part[-4:], "little"):
                 number, streams, *ends = _ENDS.unpack(part[:-4])
                 self._number = max(self._number, number)
+                if number > newest_end:
+                    newest_end, self._next_end = number, 1 - index
                 if streams == _tag(lanes):
                     for name, end in zip(LANES, ends, strict=True):
                         lane = lanes[name]
@@ -94,13 +99,15 @@ class WitnessFile:
         """Write the older slot; False if the disk did not take it."""
         slot = _packed(msgspec.structs.replace(witness, number=self._number + 1))
         self._streams = _tag(witness.lanes)
-        return self._put(slot, (self._number + 1) % 2 * SLOT_BYTES, sync=sync)
+        at, self._next = self._next * SLOT_BYTES, 1 - self._next
+        return self._put(slot, at, sync=sync)
 
     def ends(self, lanes: Mapping[Lane, LaneRow]) -> bool:
         """Note where the lanes end: some microseconds, without a sync."""
         body = _ENDS.pack(self._number + 1, self._streams, *(lanes[name].tail.seq for name in LANES))
         slot = body + zlib.crc32(body).to_bytes(4, "little")
-        return self._put(slot, _ENDS_AT + (self._number + 1) % 2 * _ENDS_STRIDE, sync=False)
+        at, self._next_end = _ENDS_AT + self._next_end * _ENDS_STRIDE, 1 - self._next_end
+        return self._put(slot, at, sync=False)
 
     def close(self) -> None:
         """Let the file go."""

@@ -154,8 +154,7 @@ class Writer:
         self._tell(self._settle, pendings, outcomes, [job.done for job in group], store.lanes)
 
     def _note(self, outcomes: Sequence[Exception | None]) -> None:
-        for outcome in outcomes:
-            self._failing = isinstance(outcome, LedgerFullError)
+        self._failing = any(isinstance(outcome, LedgerFullError) for outcome in outcomes)
 
     def _work(self, job: _Call, store: Store) -> None:
         result, error = None, None
@@ -163,6 +162,8 @@ class Writer:
             result = job.work(store)
         except Exception as caught:  # noqa: BLE001  # the caller of call() must hear it, the thread must live on
             error = caught
+            store.note_damage(caught)
+        self._failing = self._failing or (isinstance(error, LedgerFullError) and not store.writable)
         self._tell(self._settle, (), (), (), store.lanes)
         self._tell(_resolve, job.done, result, error)
 

@@ -190,6 +190,7 @@ class SimWriter:
                 result = job(store)
             except Exception as caught:  # noqa: BLE001  # as the real writer: the caller must hear it
                 error = caught
+                store.note_damage(caught)
             self._look()
             self._loop.call_soon(self._tell, (), (), [group[0][1]], [(result, error)])
             return

@@ -132,3 +132,13 @@ def test_a_machine_without_an_id_gets_a_random_one_that_stays(tmp_path: Path, te
     found = machine_instance(tmp_path / "beside", known)
     assert found == machine_instance(tmp_path / "beside", known)
     assert found != machine_instance(tmp_path / "beside2", known)
+
+
+def test_an_empty_file_beside_is_no_machine(tmp_path) -> None:
+    """A crash between making and writing it would make all such boxes one."""
+    none = tmp_path / "none"
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    found = [machine_instance(tmp_path / name, none) for name in ("a", "b")]
+    assert found[0] != found[1]
+    assert found == [machine_instance(tmp_path / name, none) for name in ("a", "b")]

@@ -147,16 +147,19 @@ def test_pitfall_10_a_broker_that_accepts_and_drops_is_asked_less_and_less() -> 
 
 
 def test_pitfall_11_a_broker_that_forgets_everything_is_subscribed_to_again() -> None:
+    """Events go up and orders come down, after each time."""
+    orders = tuple(Deed(at_s=30.0 + n * 25.0, store=0, what="command", ttl_s=20.0) for n in range(4))
     schedule = msgspec.structs.replace(
         ONE,
         end_s=120.0,
-        deeds=deeds(3.0, 110.0),
+        deeds=(*deeds(3.0, 110.0), *orders),
         faults=tuple(Fault(at_s=20.0 + n * 25.0, kind="broker", seconds=1.0, n=1) for n in range(4)),
     )
     found: list[list[int]] = []
     outcome = run(schedule, look=lambda world: found.append(births(world)))
     assert outcome.violation is None
-    assert found[0] == list(range(1, len(schedule.deeds) + 1))
+    assert found[0] == list(range(1, len(schedule.deeds) - len(orders) + 1))
+    assert outcome.happened["command done"] == len(orders)
     assert outcome.rest_s <= 60.0
 
 

@@ -178,7 +178,7 @@ SENTENCES = (
         "A **stream** is a UUID born with the edge database; its sequence starts at 1 without gaps (AUTOINCREMENT: never reused).",
         {
             "born with the database": (
-                OPEN + "a_new_ledger_has_two_empty_streams_and_keeps_them",
+                OPEN + "pitfall_01_a_new_ledger_has_two_empty_streams_and_keeps_them",
                 MESSAGES + "a_new_stream_has_a_name_of_its_own",
             ),
             "never reused": (
@@ -588,7 +588,7 @@ SENTENCES = (
         "Order is by sequence, never by time.",
         {
             "": (
-                COMMIT + "order_is_by_sequence_whatever_the_wall_clock_does",
+                COMMIT + "pitfall_17_order_is_by_sequence_whatever_the_wall_clock_does",
                 MODELS + "a_clock_that_knows_nothing_is_not_believed",
             )
         },
