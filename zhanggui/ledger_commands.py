@@ -261,9 +261,8 @@ def requeue(
     with _sentences():
         rows = set_aside(path)
     if strange := set(numbers or ()) - {row.number for row in rows}:
-        raise UserError(
-            f"nothing with number {min(strange)} is set aside; it may be back already. Without numbers the command lists what is"
-        )
+        what = f"nothing with number {min(strange)} is set aside; it may be back already"
+        raise UserError(f"{what}. Without numbers the command lists what is")
     wanted = {row.number for row in rows if not row.why_not} if everything else set(numbers or ())
     if as_json:
         typer.echo(json.dumps([_plain(row, row.number in wanted) for row in rows], ensure_ascii=False))
