@@ -3,7 +3,7 @@
     done      some stream says done: it was done, whatever else is said (a restored disk may say otherwise)
     unknown   some stream holds an intent and no end of it, and the time is over; or a store that fell says unknown
     failed    some stream says that it was tried and did not succeed, and nothing above holds
-    refused   some stream says refused, and nothing above holds
+    refused   some stream says refused, and nothing above holds, nor was this cloud restored meanwhile
     accepted  an intent without an end, and the time is not over
     expired   nobody has said anything, and the time is over
     unknown   nobody has said anything, and this cloud was restored meanwhile: it may have been said to what was lost
@@ -66,9 +66,10 @@ def verdict(words: Iterable[Word], *, expires_ms: int, now_ms: int, lost: bool) 
         return Verdict("accepted", opened[-1])
     if unknown is not None or opened:
         return Verdict("unknown", unknown or opened[-1])
-    for said in ("failed", "refused"):
-        if word := last(said):
-            return Verdict(said, word)
-    if lost:
-        return Verdict("unknown")
+    if word := last("failed"):
+        return Verdict("failed", word)
+    if lost:  # a refusal may be that of a disk, or of an old stream, that knows nothing of what was done before
+        return Verdict("unknown", last("refused"))
+    if word := last("refused"):
+        return Verdict("refused", word)
     return Verdict("expired") if over else Verdict("issued")

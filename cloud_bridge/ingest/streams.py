@@ -204,9 +204,11 @@ def _repeated(
                 repeated.add(index)
             continue
         where = (origin_.stream, origin_.seq, _unhex(origin_.hash))
-        kept = origin_.stream in keys and hashes(db, keys[origin_.stream], origin_.seq, origin_.seq).get(origin_.seq)
+        # The event itself, not the hash that a gap names: another copy of the disk may have dropped it there.
+        held_there = "SELECT hash FROM events WHERE stream = ? AND seq = ?"
+        kept = origin_.stream in keys and db.one(held_there, (keys[origin_.stream], origin_.seq))
         fresh = db.execute("INSERT INTO origins (stream, seq, hash) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", where)
-        if kept == where[2] or not fresh:
+        if (kept and bytes(kept[0]) == where[2]) or not fresh:
             repeated.add(index)
     return repeated
 

@@ -534,12 +534,13 @@ SENTENCES = (
         },
     ),
     Sentence(
-        "After a cloud restore, open commands become `unknown` and are never re-published.",
+        "After a cloud restore, open commands become `unknown` and are never re-published; a later `refused` leaves them so.",
         {
+            "a later `refused` leaves them so": (VERDICT + "done_in_any_then_an_open_intent_then_refused",),
             "": (
                 DESK + "when_the_cloud_has_lost_events_open_commands_become_unknown_and_are_never_said_again",
                 DESK + "an_operator_may_say_that_the_database_was_restored",
-            )
+            ),
         },
     ),
     Sentence(

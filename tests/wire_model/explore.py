@@ -40,7 +40,7 @@ from tests.wire_model.model import (
     tidy,
 )
 
-AS_BUILT: Flags = CONTRACT | {"product", "says_fork"}
+AS_BUILT: Flags = CONTRACT | {"product", "says_fork", "lost_refused"}
 CONFIGS: dict[str, Bud] = {
     "plain": Bud(append=4, hello=2, crash=1, drop=1, dup=1, back=1, wcrash=1),
     "restore": Bud(append=4, hello=4, drop=1, back=1, backup=1, restore=1),

@@ -40,9 +40,7 @@ makes both equal, and only here:
   would hold it, the model drops it;
 - the clock keeps every sample of a boot, not the last eight; its drift is far below the model's tick;
 - hello answers that nobody can use any more are forgotten as in the model (not with `untidy`);
-- after rows were taken out of the cloud's file an event may count no time at all, since its first copy may be gone;
-- KNOWN DIFFERENCE (`strict` shows it): an event that one copy of a disk dropped as the last of a gap, and that another
-  copy still brings after a fork, is stored and counts no time: the bridge takes the gap's hash for the event itself.
+- after rows were taken out of the cloud's file an event may count no time at all, since its first copy may be gone.
 """
 
 from __future__ import annotations
@@ -83,7 +81,6 @@ from tests.wire_model.model import (
     first_of,
     last_of,
     last_word,
-    model_hashes,
     own,
     send,
     start,
@@ -135,8 +132,8 @@ def _same(what: str, model: Any, real: Any) -> None:
 class Replay:
     """One model's world and one real one, in step. Use it inside `async with`."""
 
-    def __init__(self, lane: Lane, f: Flags, *, strict: bool = False) -> None:
-        self.lane, self.f, self._strict = lane, f, strict
+    def __init__(self, lane: Lane, f: Flags) -> None:
+        self.lane, self.f = lane, f
         self.streams, self.nonces, self.hashes = Pairs("stream"), Pairs("nonce"), Pairs("hash")
         self.events: dict[bytes, tuple[Any, ...]] = {}
         self.bag: dict[Msg, Said] = {}
@@ -397,15 +394,9 @@ class Replay:
         ):
             uid = self._event(raw)[0]
             counted[uid] = counted.get(uid, 0) + counts
-        known = set() if self._strict else self._ends_of_gaps(w)
-        wrong = {uid: n for uid, n in counted.items() if n != 1 and not (n == 0 and (self._maimed or uid in known))}
+        wrong = {uid: n for uid, n in counted.items() if n != 1 and not (n == 0 and self._maimed)}
         if wrong:
             raise DivergenceError(f"events (by uid) that do not count once: {wrong}")
-
-    def _ends_of_gaps(self, w: World) -> set[int]:
-        """Events whose hash the cloud knows from a gap."""
-        ends = {cs.hs[last - 1] for _, cs in w.streams for _, last in cs.gaps}
-        return {ev[0] for (_, ev), number in model_hashes().items() if number in ends and isinstance(ev, tuple)}
 
     def _compare_orders(self, w: World) -> None:
         db = self.cloud.db
@@ -469,8 +460,8 @@ def budget_of(config: str) -> Bud:
     return WALKS[config] if config in WALKS else CONFIGS[config]
 
 
-async def _replay(begin: World, steps: Iterable[Step], lane: Lane, f: Flags, strict: bool) -> tuple[int, str]:
-    async with Replay(lane, f, strict=strict) as replay:
+async def _replay(begin: World, steps: Iterable[Step], lane: Lane, f: Flags) -> tuple[int, str]:
+    async with Replay(lane, f) as replay:
         before, n = begin, 0
         replay.compare(begin)
         for n, step in enumerate(steps, 1):
@@ -482,9 +473,9 @@ async def _replay(begin: World, steps: Iterable[Step], lane: Lane, f: Flags, str
     return n, ""
 
 
-def replay(begin: World, steps: Sequence[Step], config: str, f: Flags, *, strict: bool = False) -> tuple[int, str]:
+def replay(begin: World, steps: Sequence[Step], config: str, f: Flags) -> tuple[int, str]:
     """How many steps were carried out, and the first difference ("" for none)."""
-    return asyncio.run(_replay(begin, steps, lane_of(config), f, strict))
+    return asyncio.run(_replay(begin, steps, lane_of(config), f))
 
 
 def _loose(label: str) -> str:
@@ -545,11 +536,11 @@ def run_walk(config: str, seed: int, *, untidy: bool = False) -> tuple[int, str]
     return n, told(config, seed, steps[:n], why, f) if why else ""
 
 
-def run_labels(config: str, labels: Sequence[str], *, strict: bool = False) -> tuple[int, str]:
+def run_labels(config: str, labels: Sequence[str]) -> tuple[int, str]:
     """The same for a schedule by its labels."""
     f = flags_of(config)
     begin, steps = follow(config, labels, f)
-    return replay(begin, steps, config, f, strict=strict)
+    return replay(begin, steps, config, f)
 
 
 def main(args: Sequence[str]) -> int:

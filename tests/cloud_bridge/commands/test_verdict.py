@@ -43,6 +43,10 @@ def word(said: str) -> Word:
         (["a:accepted", "b:refused"], NOW, False, "accepted"),
         (["a:accepted", "a:failed", "b:refused"], LATER, False, "failed"),
         (["a:accepted", "b:failed"], LATER, False, "unknown"),
+        # the cloud was restored: an old disk refuses what was done before, and knows nothing of it
+        (["a:refused"], NOW, True, "unknown"),
+        (["a:refused", "b:refused"], LATER, True, "unknown"),
+        (["a:failed", "b:refused"], LATER, True, "failed"),  # who tried it knows
         # done in any stream is done
         (["a:accepted", "a:done", "b:refused"], LATER, False, "done"),
         (["a:accepted", "b:unknown", "c:done"], LATER, False, "done"),
