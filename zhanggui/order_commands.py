@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from contracts.command_types import COMMAND_TYPES
+from contracts.command_types import COMMAND_TYPES, MAX_TTL_MS
 from contracts.ids import BadIdError, check_id
 from zhanggui.errors import UserError
 
@@ -48,7 +48,10 @@ def issue(
     args: Annotated[list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="What the type takes.")] = None,
     *,
     issued_by: Annotated[str, typer.Option("--as", help="Who orders it, for the record.")],
-    ttl: Annotated[int | None, typer.Option(min=1, help="Seconds until it is too late; each type has its own.")] = None,
+    ttl: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_TTL_MS // 1000, help="Seconds until it is too late; each type has its own."),
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, help="Real seconds to wait for the outcome; 0: do not wait.")] = 60.0,
     id_: Annotated[str | None, typer.Option("--id", help="An id of your own: a repeat orders nothing new.")] = None,
     url: Url = LOCAL,
@@ -56,6 +59,9 @@ def issue(
 ) -> None:
     """Order something, and wait for what becomes of it. No type of order can open a compartment."""
     tenant, name = _store(store)
+    _check(issued_by, "--as", fix="; write: --as amy")
+    if id_ is not None:
+        _check(id_, "--id", fix="; write: --id order-1")
     body: dict[str, Any] = {"type": kind, "args": _args(args or []), "issued_by": issued_by, "ttl_s": ttl, "id": id_}
     notes = Console(stderr=True, highlight=False, soft_wrap=True)
     with _client(url) as api:
@@ -148,11 +154,12 @@ def _store(text: str) -> tuple[str, str]:
     return _check(tenant, "tenant"), _check(store, "store")
 
 
-def _check(text: str, what: str) -> str:
+def _check(text: str, what: str, *, fix: str = "") -> str:
+    """Checked here as the bridge would: it names a field of its own, this what was typed."""
     try:
         return check_id(text, what)
     except BadIdError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"{error}{fix}") from error
 
 
 def _client(url: str) -> httpx.Client:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from contracts.command_types import MAX_TTL_MS
 from zhanggui import order_commands
 from zhanggui.cli import app
 from zhanggui.errors import UserError
@@ -122,12 +123,23 @@ def test_it_lists_shows_and_names_the_types(api: Api):
         (("issue", "demo/../x", "telemetry.flush", "--as", "amy"), "may hold only letters"),
         (("issue", "demo/s001", "session.revoke", "T1", "--as", "amy"), "name=value"),
         (("show", "demo/s001", "a/b"), "may hold only letters"),
+        # an option is named as it was typed, never by the bridge's field
+        (("issue", "demo/s001", "telemetry.flush", "--as", "amy b"), "--as: 'amy b' may hold only letters"),
+        (("issue", "demo/s001", "telemetry.flush", "--as", ""), "of them; write: --as amy"),
+        ((*ISSUE, "--id", "an id"), "of them; write: --id order-1"),
     ],
 )
 def test_what_a_person_can_mend_is_one_sentence(api: Api, words, sentence):
     ended = run(*words)
     assert isinstance(ended.exception, UserError)
     assert sentence in str(ended.exception)
+    assert api.asked == []
+
+
+def test_an_order_cannot_live_longer_than_the_bridge_takes(api: Api):
+    ended = run(*ISSUE, "--ttl", str(MAX_TTL_MS // 1000 + 1))
+    assert ended.exit_code == 2
+    assert "--ttl" in ended.output
     assert api.asked == []
 
 
