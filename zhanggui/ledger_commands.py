@@ -140,7 +140,10 @@ def _cells(row: ShownEvent) -> tuple[str, str, str, str, str, str]:
     return str(row.seq), cloud, envelope.time, envelope.name, envelope.source, data
 
 
-@app.command(epilog="Example:  zhanggui edge ledger verify var/demo/store.toml    verify ledger.jsonl")
+@app.command(
+    epilog="Example:  zhanggui edge ledger verify var/demo/store.toml\n\n"
+    "Example:  zhanggui edge ledger verify ledger.jsonl"
+)
 def verify(
     store: Annotated[Path, typer.Argument(help="Store description, the ledger's file, or an exported .jsonl file.")],
     whole: Annotated[bool, typer.Option("--whole", help="SQLite reads a file over 64 MiB through, too.")] = False,
@@ -243,7 +246,10 @@ def _progress() -> Any:
     return told
 
 
-@app.command(epilog="Example:  zhanggui edge ledger requeue var/demo/store.toml    requeue … 3 4 --yes --as amy")
+@app.command(
+    epilog="Example:  zhanggui edge ledger requeue var/demo/store.toml\n\n"
+    "Example:  zhanggui edge ledger requeue var/demo/store.toml 3 4 --yes --as amy"
+)
 def requeue(
     store: StoreFile,
     numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of the list; none: only list.")] = None,
