@@ -145,23 +145,15 @@ def _cells(row: ShownEvent) -> tuple[str, str, str, str, str, str]:
     "Example:  zhanggui edge ledger verify ledger.jsonl"
 )
 def verify(
-    store: Annotated[Path, typer.Argument(help="Store description, the ledger's file, or an exported .jsonl file.")],
+    store: Annotated[
+        Path, typer.Argument(help="Store description, the ledger's file, or an export, whatever its name.")
+    ],
     whole: Annotated[bool, typer.Option("--whole", help="SQLite reads a file over 64 MiB through, too.")] = False,
 ) -> None:
     """Walk both chains from end to end; exit code 1 if a link does not hold."""
-    if store.suffix == ".jsonl":
-        problems = _verify_export(store)
-    else:
-        from edge.ledger import verify as verify_ledger
-
-        with _sentences():
-            report = verify_ledger(ledger_of(store), whole=whole)
-        for row in report.lanes:
-            typer.echo(
-                f"{row.lane}: stream {row.stream}, confirmed to {row.freed_seq}, written to {row.tail_seq}, "
-                f"{row.kept} kept, {row.dropped} dropped"
-            )
-        problems = list(report.problems)
+    problems = _verify_if_export(store)
+    if problems is None:
+        problems = _verify_ledger(ledger_of(store), whole=whole)
     for problem in problems:
         typer.echo(f"broken: {problem}", err=True)
     typer.echo("broken" if problems else "whole")
@@ -169,14 +161,31 @@ def verify(
         raise typer.Exit(1)
 
 
-def _verify_export(path: Path) -> list[str]:
-    from edge.ledger.export import verify_export
+def _verify_ledger(path: Path, *, whole: bool) -> list[str]:
+    from edge.ledger import verify as verify_ledger
 
+    with _sentences():
+        report = verify_ledger(path, whole=whole)
+    for row in report.lanes:
+        typer.echo(
+            f"{row.lane}: stream {row.stream}, confirmed to {row.freed_seq}, written to {row.tail_seq}, "
+            f"{row.kept} kept, {row.dropped} dropped"
+        )
+    return list(report.problems)
+
+
+def _verify_if_export(path: Path) -> list[str] | None:
+    """What does not hold in an export; None for what is read as a ledger: the bytes decide, not the name."""
+    from edge.ledger.export import is_export, lines_of, verify_export
+
+    if path.suffix == ".toml" or path.is_dir() or not path.exists():
+        return None
     try:
+        # Once, for it may be a pipe; and before SQLite has it open: closing a file lets go of a process's locks on it.
         with path.open("rb") as file:
-            head, count, problems = verify_export(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such file") from error
+            if not is_export(file):
+                return None
+            head, count, problems = verify_export(lines_of(file))
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     typer.echo(f"{head.lane}: stream {head.stream}, {count} events after {head.after}, of {head.tenant}/{head.store}")

@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -22,6 +24,8 @@ from edge.ledger.lane_rows import hash_at, load_lanes
 
 CHUNK_ROWS = 500
 MAX_LINE_BYTES = 256 * 1024
+SQLITE_MAGIC = b"SQLite format 3\0"
+_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -135,15 +139,38 @@ def _line(value: object) -> bytes:
     return msgspec.json.encode(value) + b"\n"
 
 
+def is_export(file: BufferedReader) -> bool:
+    """Does this begin as an export does, and not as a ledger? Raises ValueError that names what it is instead."""
+    first = file.peek(len(SQLITE_MAGIC))[: len(SQLITE_MAGIC)]
+    if first.startswith(SQLITE_MAGIC):
+        return False
+    if first.startswith(b"{"):
+        return True
+    raise ValueError(f"neither a ledger nor an export, but {_what(first)}")
+
+
+def _what(first: bytes) -> str:
+    if not first:
+        return "empty"
+    for magic, name in _PACKED.items():
+        if first.startswith(magic):
+            return f"packed with {name}; unpack it first"
+    if first.isascii() and first.decode().replace("\n", " ").isprintable():
+        return f"text that begins with {first.decode()!r}"
+    return f"bytes that begin with {first[:8].hex(' ')}"
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Its lines; one that is longer than any of an export comes in pieces, which are no lines of one."""
+    return iter(lambda: file.readline(MAX_LINE_BYTES), b"")
+
+
 def verify_export(lines: Iterable[bytes]) -> tuple[Head, int, list[str]]:
     """Walk an exported chain: its head, how many events it holds, and what does not hold. Raises ValueError for what
     is no export."""
     walk = iter(lines)
-    try:
-        head = msgspec.json.decode(next(walk, b""), type=Head)
-        seq, previous = head.after, bytes.fromhex(head.hash)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ValueError(f"line 1: no export of a lane: {error}") from error
+    head = _head(next(walk, b""))
+    seq, previous = head.after, bytes.fromhex(head.hash)
     problems: list[str] = []
     for number, raw in enumerate(walk, 2):
         try:
@@ -158,3 +185,21 @@ def verify_export(lines: Iterable[bytes]) -> tuple[Head, int, list[str]]:
             problems.append(f"line {number}: the bytes of {head.lane} {line.seq} do not give its hash")
         seq, previous = line.seq, digest
     return head, seq - head.after, problems
+
+
+def _head(raw: bytes) -> Head:
+    try:
+        head = msgspec.json.decode(raw, type=Head)
+        bytes.fromhex(head.hash)
+    except (msgspec.MsgspecError, ValueError) as error:
+        if _was_set_aside(raw):
+            raise ValueError("line 1: what was set aside as damaged, of which no chain proves anything") from error
+        raise ValueError(f"line 1: no export of a lane: {error}") from error
+    return head
+
+
+def _was_set_aside(raw: bytes) -> bool:
+    try:
+        return msgspec.json.decode(raw, type=Line).reason != ""
+    except (msgspec.MsgspecError, ValueError):
+        return False

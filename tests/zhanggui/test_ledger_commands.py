@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -149,6 +151,59 @@ def test_a_changed_export_is_broken(ledger: Path, tmp_path: Path, old: str, new:
     assert result.exit_code != 0
 
 
+NAMES = [  # what an export may be called: the bytes say what it is
+    "out",
+    "out.json",
+    "ledger.db",  # as a ledger is
+    "out.jsonl.1",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_export_is_known_by_its_content(ledger: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "away").mkdir()
+    to = tmp_path / "away" / name
+    done("edge", "ledger", "export", str(ledger), "--to", str(to))
+    assert "5 events after 2, of t/s" in done("edge", "ledger", "verify", str(to))
+    to.write_text(to.read_text().replace("order-5", "order-7", 1))
+    assert "do not give its hash" in zhanggui("edge", "ledger", "verify", str(to)).stderr
+
+
+def test_a_ledger_is_known_by_its_content(ledger: Path) -> None:
+    named = ledger.rename(ledger.with_name("copy.jsonl"))
+    assert "written to 7" in done("edge", "ledger", "verify", str(named))
+
+
+def test_an_export_may_come_out_of_a_pipe(ledger: Path) -> None:
+    """As `verify <(zcat ledger.jsonl.gz)` gives it: read once, from the front."""
+    lines = zhanggui("edge", "ledger", "export", str(ledger), "--to", "-").stdout_bytes
+    readable, writable = os.pipe()
+    os.write(writable, lines)
+    os.close(writable)
+    try:
+        assert "whole" in done("edge", "ledger", "verify", f"/dev/fd/{readable}")
+    finally:
+        os.close(readable)
+
+
+STRANGE = [  # what a file holds, and how `verify` names it
+    (b"", "neither a ledger nor an export, but empty"),
+    (gzip.compress(b"{}"), "but packed with gzip; unpack it first"),
+    (b'[store]\nid = "s001"\n', "but text that begins with '[store]"),
+    (b"\x7fELF\x02\x01\x01", "but bytes that begin with 7f 45 4c 46"),
+    (b"SQLite format 3\0" + bytes(4096), "not a database"),  # read as a ledger, which says so
+    (b'{"lane":"ledger"}\n', "no export of a lane: Object missing required field `tenant`"),
+    (b'{"seq":1,"hash":"' + b"0" * 300_000, "no export of a lane"),  # one line without an end: never read whole
+]
+
+
+@pytest.mark.parametrize(("content", "sentence"), STRANGE)
+def test_what_is_neither_is_named(tmp_path: Path, content: bytes, sentence: str) -> None:
+    strange = tmp_path / "strange.jsonl"
+    strange.write_bytes(content)
+    assert sentence in refused("edge", "ledger", "verify", str(strange))
+
+
 def test_dropped_telemetry_and_broken_bytes_are_exported_as_they_are(ledger: Path, tmp_path: Path) -> None:
     lines = done("edge", "ledger", "export", str(ledger), "--to", "-", "--lane", "telemetry").encode().splitlines()
     head, count, problems = verify_export(lines)
@@ -179,6 +234,12 @@ def damaged(ledger: Path) -> Path:
     sql(ledger, "UPDATE ledger_event SET raw = x'00' WHERE seq = 6")
     healed(ledger)
     return ledger
+
+
+def test_what_was_set_aside_cannot_be_proved(damaged: Path, tmp_path: Path) -> None:
+    to = tmp_path / "aside.jsonl"
+    assert "2 lines" in done("edge", "ledger", "export", str(damaged), "--to", str(to), "--quarantine")
+    assert "what was set aside as damaged" in refused("edge", "ledger", "verify", str(to))
 
 
 def test_what_was_set_aside_comes_back_once(damaged: Path) -> None:
