@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from contracts.envelope import Stamp
     from contracts.event_types import Lane
     from edge.ledger import ShownEvent
+    from edge.ledger.requeue import Aside
 
 app = typer.Typer(no_args_is_help=True)
 StoreFile = Annotated[Path, typer.Argument(help="Store description, or the ledger's file.")]
@@ -262,13 +263,14 @@ def _progress() -> Any:
 def requeue(
     store: StoreFile,
     numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of the list; none: only list.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that can come back.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that the chain proves.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it only says what it would do.")] = False,
     by: Annotated[str, typer.Option("--as", help="Who decides it (default: your login).")] = "",
     as_json: Json = False,
 ) -> None:
     """Bring back events that were set aside as damaged: each is written again with its origin, and the cloud counts it
-    once. The agent must be stopped. Lists what there is; does nothing without --yes."""
+    once. What is known to be altered never comes back; what nothing proves only by its number, after a look at it. The
+    agent must be stopped. Lists what there is; does nothing without --yes."""
     from edge.ledger.requeue import requeue as bring_back
     from edge.ledger.requeue import set_aside
 
@@ -278,17 +280,14 @@ def requeue(
     if strange := set(numbers or ()) - {row.number for row in rows}:
         what = f"nothing with number {min(strange)} is set aside; it may be back already"
         raise UserError(f"{what}. Without numbers the command lists what is")
-    wanted = {row.number for row in rows if not row.why_not} if everything else set(numbers or ())
+    wanted = {row.number for row in rows if row.proved and not row.why_not} if everything else set(numbers or ())
     if as_json:
         typer.echo(json.dumps([_plain(row, row.number in wanted) for row in rows], ensure_ascii=False))
     elif not rows:
         typer.echo("nothing is set aside")
     else:
-        table = Table("number", "lane", "seq", "time", "type", "set aside because", "")
-        for row in rows:
-            fate = f"cannot: {row.why_not}" if row.why_not else "comes back" if row.number in wanted else ""
-            table.add_row(str(row.number), row.lane, str(row.seq), row.time, row.name, row.reason, fate)
-        Console().print(table)
+        Console().print(_aside_table(rows, wanted))
+    _tell_what_stays(rows, wanted)
     if not yes or not wanted:
         if wanted:
             typer.echo(f"{len(wanted)} would come back: say --yes to do it", err=True)
@@ -298,6 +297,24 @@ def requeue(
     typer.echo(
         f"{len(done)} of them {'is' if len(done) == 1 else 'are'} in the ledger again; start the agent", err=as_json
     )
+
+
+def _aside_table(rows: list[Aside], wanted: set[int]) -> Table:
+    table = Table("number", "lane", "seq", "time", "type", "set aside because", "")
+    for row in rows:
+        said = "proved" if row.proved else "nothing proves it"
+        fate = f"cannot: {row.why_not}" if row.why_not else f"comes back: {said}" if row.number in wanted else said
+        table.add_row(str(row.number), row.lane, str(row.seq), row.time, row.name, row.reason, fate)
+    return table
+
+
+def _tell_what_stays(rows: list[Aside], wanted: set[int]) -> None:
+    damaged = sum(bool(row.why_not) for row in rows)
+    unproved = sum(not row.why_not and not row.proved and row.number not in wanted for row in rows)
+    if damaged:
+        typer.echo(f"{damaged} damaged: cannot come back", err=True)
+    if unproved:
+        typer.echo(f"{unproved} that nothing proves: look at each, then name its number", err=True)
 
 
 def _plain(row: Any, chosen: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ is moved aside whole (see salvage.py).
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.envelope import BadEventError, Stamp, decode_envelope, next_hash
@@ -23,13 +24,24 @@ _QUARANTINE = {
     for lane, table in TABLES.items()
 }
 
+# Why a row is set aside.
+ALTERED = "does not give its hash"
+BEHIND = "stands behind a hole"
+_GONE = "its bytes are gone"
+_OTHER = "is not what should stand there"
+_END = "is not what the lane ends with"
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Sequences of a lane that do not hold what was written (of missing ones the first and the last)."""
+    """Sequences of a lane that do not hold what was written, and why (of missing ones the first and the last)."""
 
-    bad: tuple[int, ...]
+    why: Mapping[int, str]
     missing: int
+
+    @property
+    def bad(self) -> tuple[int, ...]:
+        return tuple(sorted(self.why))
 
     @property
     def first(self) -> int:
@@ -43,34 +55,36 @@ class Damage:
 def find_damage(connection: sqlite3.Connection, lane: LaneRow) -> Damage | None:
     """Walk what the cloud has not confirmed; None if it is sound. One pass, whatever its length."""
     expected, previous = lane.freed.seq + 1, lane.freed.hash
-    bad: list[int] = []
+    why: dict[int, str] = {}
     missing = 0
     table = TABLES[lane.name]
     query = f"SELECT seq, CAST(raw AS BLOB), CAST(hash AS BLOB) FROM {table} WHERE seq>? ORDER BY seq"  # noqa: S608  # names from our own table
     for seq, raw, digest in connection.execute(query, (lane.freed.seq,)):
         if seq != expected:
             missing += seq - expected
-            bad.extend((expected, seq - 1))
-        if not _sound(lane, seq, raw, digest, previous, in_order=seq == expected):
-            bad.append(seq)
+            why |= dict.fromkeys((expected, seq - 1), _GONE)
+        if fault := _fault(lane, seq, raw, digest, previous, in_order=seq == expected):
+            why[seq] = fault
         expected, previous = seq + 1, digest
     if expected <= lane.tail.seq:
         missing += lane.tail.seq - expected + 1
-        bad.extend((expected, lane.tail.seq))
-    elif not bad and previous != lane.tail.hash:
-        bad.append(lane.tail.seq)  # the rows agree with each other, the note about the tail does not
-    return Damage(tuple(sorted(set(bad))), missing) if bad else None
+        why |= dict.fromkeys((expected, lane.tail.seq), _GONE)
+    elif not why and previous != lane.tail.hash:
+        why[lane.tail.seq] = _END  # the rows agree with each other, the note about the tail does not
+    return Damage(why, missing) if why else None
 
 
-def _sound(
+def _fault(
     lane: LaneRow, seq: int, raw: bytes | None, digest: bytes | None, previous: bytes | None, *, in_order: bool
-) -> bool:
+) -> str:
+    """Why this row is not proved; "" if it is."""
     if raw is None:
-        return seq <= lane.dropped_seq
-    # behind a hole nothing proves a row: it is set aside, and a person may bring it back
-    if digest is None or previous is None or not in_order or next_hash(previous, raw) != digest:
-        return False
-    return readable(raw, f"{lane.stream}:{seq}")
+        return "" if seq <= lane.dropped_seq else _GONE
+    if digest is None or previous is None or not in_order:
+        return BEHIND  # nothing proves it: a person may bring it back
+    if next_hash(previous, raw) != digest:
+        return ALTERED
+    return "" if readable(raw, f"{lane.stream}:{seq}") else _OTHER
 
 
 def readable(raw: bytes, name: str) -> bool:
@@ -93,6 +107,7 @@ def heal(store: Store, stamp: Stamp, *, witness: Witness | None, lost_commits: i
         if damage is None and not behind and not lost_commits:
             _mend_counter(store, lane)
             continue
+        why = damage.why if damage else {}
         bad = damage.bad if damage else ()
         said = [f"{len(bad)} places broken, {damage.missing} rows missing"] if damage else []
         if behind:
@@ -108,7 +123,7 @@ def heal(store: Store, stamp: Stamp, *, witness: Witness | None, lost_commits: i
         )
         with store.transaction():
             for seq in bad:
-                store.connection.execute(_QUARANTINE[name], (name, lane.stream, "breaks the chain", seq))
+                store.connection.execute(_QUARANTINE[name], (name, lane.stream, why[seq], seq))
                 store.connection.execute(f"DELETE FROM {TABLES[name]} WHERE seq=?", (seq,))  # noqa: S608  # names from our own table
             leave(store, lane, *lane.freed)  # nothing after it is known to be in the cloud, so all of it goes again
             store.add(StreamForked(lane=name, parent=lane.stream, common=lane.freed.seq, reason="damaged"), stamp)

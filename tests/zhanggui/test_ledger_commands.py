@@ -229,30 +229,119 @@ def test_export_refuses_what_cannot_be(ledger: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def damaged(ledger: Path) -> Path:
-    """The fifth says something else than was written, the sixth nothing: both are set aside by the agent's next start."""
-    sql(ledger, "UPDATE ledger_event SET raw = CAST(replace(raw, 'order-5', 'order-7') AS BLOB) WHERE seq = 5")
+    """The hash of the fourth is altered, so the fifth cannot be proved by it; the sixth has lost its bytes. All three
+    are set aside by the agent's next start."""
+    sql(ledger, "UPDATE ledger_event SET hash = zeroblob(32) WHERE seq = 4")
     sql(ledger, "UPDATE ledger_event SET raw = x'00' WHERE seq = 6")
     healed(ledger)
     return ledger
 
 
+ASIDE = [  # what befell the file, and of each row set aside: sequence, whether proved, why it cannot come back
+    # readable, but not what was written
+    (
+        ["UPDATE ledger_event SET raw = CAST(replace(raw, 'order-5', 'order-7') AS BLOB) WHERE seq = 5"],
+        [(5, False, "altered")],
+    ),
+    # all of them are, and each fits its neighbour's name
+    (
+        ["UPDATE ledger_event SET raw = CAST(replace(raw, 'order-', 'ordre-') AS BLOB) WHERE seq > 2 AND seq < 7"],
+        [(n, False, "altered") for n in (3, 4, 5, 6)],
+    ),
+    # the hash alone: its own bytes and those behind it prove each other
+    (["UPDATE ledger_event SET hash = zeroblob(32) WHERE seq = 4"], [(4, True, ""), (5, True, "")]),
+    # two neighbours' hashes
+    (
+        ["UPDATE ledger_event SET hash = zeroblob(32) WHERE seq IN (4, 5)"],
+        [(4, True, ""), (5, True, ""), (6, True, "")],
+    ),
+    # the hash, and the bytes behind it: what would prove either is gone
+    (
+        [
+            "UPDATE ledger_event SET hash = zeroblob(32) WHERE seq = 4",
+            "UPDATE ledger_event SET raw = CAST(replace(raw, 'order-5', 'order-7') AS BLOB) WHERE seq = 5",
+        ],
+        [(4, False, "altered"), (5, False, "altered")],
+    ),
+    # behind a hole nobody can tell
+    (["DELETE FROM ledger_event WHERE seq = 4"], [(5, False, "")]),
+    # no bytes, no proof
+    (["UPDATE ledger_event SET raw = NULL WHERE seq = 7"], [(7, False, "gone")]),
+]
+
+
+@pytest.mark.parametrize(("befell", "expected"), ASIDE)
+def test_the_chain_says_which_bytes_are_what_was_written(
+    ledger: Path, befell: list[str], expected: list[tuple[int, bool, str]]
+) -> None:
+    for statement in befell:
+        sql(ledger, statement)
+    healed(ledger)
+    rows = set_aside(ledger)
+    assert [(row.seq, row.proved) for row in rows] == [(seq, proved) for seq, proved, _ in expected]
+    for row, (_, _, why) in zip(rows, expected, strict=True):
+        assert why in row.why_not
+        assert bool(why) == bool(row.why_not)
+    before = [row.raw for row in _all(ledger)]
+    said = zhanggui("edge", "ledger", "requeue", str(ledger), "--all", "--yes")
+    back = len(_all(ledger)) - len(before)
+    proved = sum(row.proved for row in rows)
+    assert back == proved + (proved > 0)  # and the word of it
+    if stay := sum(bool(row.why_not) for row in rows):
+        assert f"{stay} damaged" in said.stderr
+    if any(not row.proved and not row.why_not for row in rows):
+        assert "nothing proves: look at each" in said.stderr
+    assert verify(ledger).problems == ()
+
+
+def test_an_altered_event_is_refused_by_its_number_too(ledger: Path) -> None:
+    sql(ledger, "UPDATE ledger_event SET raw = CAST(replace(raw, 'order-5', 'order-7') AS BLOB) WHERE seq = 5")
+    healed(ledger)
+    (row,) = set_aside(ledger)
+    said = refused("edge", "ledger", "requeue", str(ledger), str(row.number), "--yes")
+    assert "altered: its bytes do not give its hash" in said
+    assert "order-7" not in done("edge", "ledger", "show", str(ledger))
+
+
+def test_bytes_that_rot_beside_the_ledger_are_not_believed(damaged: Path) -> None:
+    sql(damaged, "UPDATE quarantine SET raw = CAST(replace(raw, 'order-5', 'order-7') AS BLOB)")
+    assert [(row.seq, row.proved, bool(row.why_not)) for row in set_aside(damaged)][1] == (5, False, True)
+
+
+def test_what_comes_back_has_the_hash_that_its_bytes_gave(ledger: Path) -> None:
+    """Or else the cloud, which may have it under that hash, would count it twice."""
+    (hash_4,) = [row.hash for row in _all(ledger) if row.seq == 4]
+    sql(ledger, "UPDATE ledger_event SET hash = zeroblob(32) WHERE seq = 4")
+    healed(ledger)
+    number = str(set_aside(ledger)[0].number)
+    done("edge", "ledger", "requeue", str(ledger), number, "--yes")
+    *_, again, _word = [decode_envelope(row.raw) for row in _all(ledger)]
+    assert (again.origin.seq, again.origin.hash) == (4, hash_4.hex())
+    (behind,) = set_aside(ledger)
+    assert (behind.seq, behind.proved) == (5, True)  # still: the ledger itself knows now what stands before it
+
+
 def test_what_was_set_aside_cannot_be_proved(damaged: Path, tmp_path: Path) -> None:
     to = tmp_path / "aside.jsonl"
-    assert "2 lines" in done("edge", "ledger", "export", str(damaged), "--to", str(to), "--quarantine")
+    assert "3 lines" in done("edge", "ledger", "export", str(damaged), "--to", str(to), "--quarantine")
     assert "what was set aside as damaged" in refused("edge", "ledger", "verify", str(to))
 
 
 def test_what_was_set_aside_comes_back_once(damaged: Path) -> None:
     rows = set_aside(damaged)
-    assert [(row.lane, row.seq, bool(row.why_not)) for row in rows] == [("ledger", 5, False), ("ledger", 6, True)]
+    assert [(row.lane, row.seq, bool(row.why_not)) for row in rows] == [
+        ("ledger", 4, False),
+        ("ledger", 5, False),
+        ("ledger", 6, True),
+    ]
     assert "order" not in done("edge", "ledger", "requeue", str(damaged))  # a list, no more
-    number = str(rows[0].number)
+    number = str(rows[1].number)
     said = zhanggui("edge", "ledger", "requeue", str(damaged), number)
     assert "say --yes" in said.stderr
-    assert len(set_aside(damaged)) == 2
+    assert len(set_aside(damaged)) == 3
     said = zhanggui("edge", "ledger", "requeue", str(damaged), number, "--yes", "--as", "amy")
     assert "1 of them is in the ledger again" in said.output
-    assert [row.seq for row in set_aside(damaged)] == [6]
+    assert [row.seq for row in set_aside(damaged)] == [4, 6]
     *_, again, word = [decode_envelope(row.raw) for row in _all(damaged)]
     assert (again.origin.stream, again.origin.seq) == (rows[0].stream, 5)
     assert json.loads(bytes(word.data)) == {"lane": "ledger", "count": 1, "by": "amy"}
@@ -272,10 +361,11 @@ def test_requeue_refuses_what_is_no_event_and_does_nothing_then(damaged: Path) -
     numbers = [str(row.number) for row in set_aside(damaged)]
     assert "cannot come back" in refused("edge", "ledger", "requeue", str(damaged), *numbers, "--yes")
     assert [row.raw for row in _all(damaged)] == before
-    assert len(set_aside(damaged)) == 2
+    assert len(set_aside(damaged)) == 3
     said = zhanggui("edge", "ledger", "requeue", str(damaged), "--all", "--yes", "--json")
-    assert [row["chosen"] for row in json.loads(said.stdout)] == [True, False]
-    assert "1 of them" in said.stderr
+    assert [row["chosen"] for row in json.loads(said.stdout)] == [True, True, False]
+    assert "2 of them" in said.stderr
+    assert "1 damaged: cannot come back" in said.stderr
 
 
 def test_requeue_needs_a_ledger_that_nobody_uses(damaged: Path) -> None:
@@ -303,7 +393,7 @@ def test_a_requeue_that_fails_half_way_leaves_all_as_it_was(damaged: Path, monke
     monkeypatch.setattr("edge.ledger.store.Store.add", full)
     with pytest.raises(LedgerOpenError, match="make room"):
         requeue(damaged, [number], by="amy", stamp=_stamp())
-    assert len(set_aside(damaged)) == 2
+    assert len(set_aside(damaged)) == 3
     assert verify(damaged).problems == ()
 
 
@@ -332,7 +422,7 @@ def test_rows_of_state_never_come_back(ledger: Path) -> None:
 def test_stats_count(damaged: Path) -> None:
     found = msgspec.json.decode(done("edge", "ledger", "stats", str(damaged), "--json"), type=Stats)
     book, measured = found.lanes
-    assert (book.lane, book.confirmed_seq, book.set_aside, book.waiting) == ("ledger", 0, 2, book.last_seq)
+    assert (book.lane, book.confirmed_seq, book.set_aside, book.waiting) == ("ledger", 0, 3, book.last_seq)
     assert book.parent is not None
     assert (measured.last_seq, measured.waiting, measured.gone, measured.set_aside) == (12, 10, 2, 0)
     assert book.waiting_bytes > 100
