@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
@@ -109,6 +110,43 @@ def test_waits_are_jittered_within_bounds(seed: int, failures: int) -> None:
     backoff = Backoff(Random(seed))
     waits = [backoff.down(0.0) for _ in range(failures)]
     assert all(0.0 <= wait <= min(30.0, 0.5 * 2.0**n) for n, wait in enumerate(waits))
+
+
+@pytest.mark.parametrize(
+    ("told", "waits_s"),
+    [
+        ("stable, down", [40.0]),  # anywhere in the round; the highest draw is its end
+        ("stable, down, down, down", [40.0, 40.0, 40.0]),  # too early: its own place again, not a new draw
+        ("down, down", [1.0, 2.0]),  # it never was up: nobody else has lost anything
+        ("stable, down, down, up, down", [40.0, 40.0, 4.0]),  # it drops us at once: doubled pauses go on
+        ("stable, down, down, stable, down, down", [40.0, 40.0, 40.0, 40.0]),  # the next outage is a new round
+    ],
+)
+def test_what_fails_for_all_at_once_is_tried_again_in_rounds(told: str, waits_s: list[float]) -> None:
+    backoff, now_s, waits = Backoff(Highest(), base_s=1.0, spread_s=40.0), 0.0, []
+    for word in told.split(", "):
+        if word == "down":
+            waits.append(backoff.down(now_s))
+            now_s += waits[-1]
+        else:
+            backoff.up(now_s)
+            now_s += 60.0 if word == "stable" else 0.1
+    assert waits == waits_s
+
+
+@pytest.mark.parametrize("away_s", [0.0, 5.0, 39.0, 40.0, 47.0, 300.0])  # shorter than a round, its edges, longer
+def test_whenever_the_broker_is_back_ten_thousand_come_evenly(away_s: float) -> None:
+    rng, back_at = Random(7), list[float]()
+    for _ in range(10_000):
+        backoff = Backoff(rng, base_s=1.0, spread_s=40.0)
+        backoff.up(-60.0)
+        now_s = backoff.down(0.0)
+        while now_s < away_s:
+            now_s += backoff.down(now_s)
+        back_at.append(now_s)
+    a_second = Counter(int(at - away_s) for at in back_at)
+    assert max(back_at) <= away_s + 40.0
+    assert max(a_second.values()) <= 250 + 5 * 250**0.5  # an even round, and chance
 
 
 # ------------------------------------------------------------------ clocks
