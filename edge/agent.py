@@ -24,6 +24,7 @@ from edge.description import Description
 from edge.desk.server import DeskServer, DeskUnavailableError
 from edge.devices.build import Devices, WatchedReader, WatchedScanner, build
 from edge.devices.health import DeviceHealth, State, WatchedScale
+from edge.fork_watch import ForkWatch
 from edge.front import Front
 from edge.greeting import Begun, Greeting
 from edge.keys import read_member_key
@@ -170,6 +171,9 @@ class Agent:
             agent_version=AGENT_VERSION,
             on_command=lambda command: self.commands.offer(command),  # noqa: PLW0108 - made further down
         )
+        self.forks = ForkWatch(
+            ledger=ledger, failures=lambda lane: self.uplink.counters.get(f"{lane}_fork_failed", 0), clock=clock
+        )
         self.time = Timekeeping(ledger=ledger, clock=clock, quality=lambda: ledger.clock_quality)
         self.staff = StaffDesk(staff=config.staff, policy=policy, ledger=ledger, clock=clock)
         self.staff_cards = StaffCards(
@@ -216,6 +220,7 @@ class Agent:
             clock=clock,
             online=lambda: self.uplink.online,
             line_fault=lambda: self.uplink.fault,
+            cannot_fork=lambda: self.forks.stuck,
             disk=lambda: ledger.level,
             counters=self.all_counters,
             greet=self._greet,
@@ -276,6 +281,7 @@ class Agent:
             keep("commands", self.commands.run, cap_s=2.0)
             keep("ledger", self.keeper.run, cap_s=5.0, fatal=(LedgerDamagedError,))
             keep("uplink", self.uplink.run)
+            keep("forks", self.forks.run)
             keep("staff", self.staff.run)
             keep("time", self.time.run)
             keep("day_keys", self.day_keys.run)
@@ -466,6 +472,7 @@ class Agent:
         total.update(self.telemetry.counters)
         total.update({f"desk.{k}": n for k, n in self.desk.counters.items()})
         total.update({f"uplink.{k}": n for k, n in self.uplink.counters.items()})
+        total.update({f"forks.{k}": n for k, n in self.forks.counters.items()})
         total.update({f"command.{k}": n for k, n in self.commands.counters.items()})
         total.update({f"ledger.{k}": n for k, n in self.ledger.counters.items()})
         for cabinet, runner in self.runners.items():

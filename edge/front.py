@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contracts.clock import Clock
-from contracts.event_types import Line
+from contracts.event_types import Lane, Line
 from edge.config import CabinetConfig, CompartmentConfig, StoreConfig
 from edge.counts import split
 from edge.desk.messages import (
@@ -51,6 +51,7 @@ class Front:
     disk: Callable[[], str]  # how full the ledger's disk is: ok warn free_telemetry full
     arm: Callable[[str, str], bool]  # await the own card of a person at a cabinet; False without a reader
     line_fault: Callable[[], LineFault | None] = lambda: None  # what a person must mend before the cloud can hear us
+    cannot_fork: Callable[[], Mapping[Lane, float]] = dict  # lanes that find no room to go on, and since when
     _seen: dict[str, float] = field(default_factory=dict)  # session: when it was first shown
     _filling_s: float | None = None  # since when the disk has little room
     _due: dict[str, float] = field(default_factory=dict)  # compartment to be counted: since when we know
@@ -206,6 +207,10 @@ class Front:
         if (fault := self.line_fault()) is not None:
             since_s = now_s if fault.since_s is None else fault.since_s
             alarms.append(AlarmDesk(code="line_fault", subject=fault.code, since_s=round(now_s - since_s, 1)))
+        alarms += [
+            AlarmDesk(code="cannot_fork", subject=lane, since_s=round(now_s - since_s, 1))
+            for lane, since_s in sorted(self.cannot_fork().items())
+        ]
         due = [c.compartment for s in snapshots.values() for c in s.compartments if c.count_due]
         self._due = {name: self._due.get(name, now_s) for name in due}
         alarms += [

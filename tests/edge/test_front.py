@@ -641,6 +641,18 @@ async def test_a_line_that_a_person_must_mend_rings_with_its_reason() -> None:
             assert all(a.since_s >= 0 for a in alarms)
 
 
+async def test_a_lane_that_cannot_fork_rings_until_it_goes_on() -> None:
+    async with open_house() as house:
+        for stuck, expected in (
+            ({}, []),
+            ({"telemetry": house.clock.now_s(), "ledger": house.clock.now_s()}, ["ledger", "telemetry"]),
+            ({}, []),
+        ):
+            house.front.cannot_fork = lambda stuck=stuck: stuck
+            alarms = house.front.state().alarms
+            assert [a.subject for a in alarms if a.code == "cannot_fork"] == expected
+
+
 async def test_a_disk_that_fills_rings_until_it_has_room_and_leaves_a_full_one_to_the_cabinets() -> None:
     async with open_house() as house:
         codes = []

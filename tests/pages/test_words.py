@@ -30,7 +30,7 @@ FAMILIES = {
     "store.device": (*_literals(DeviceView, "state"),),
     "store.level": _literals(EventView, "level"),
     "store.mode": _literals(planogram.CabinetPlace, "mode"),
-    "store.kind": {*_literals(planogram.DevicePlace, "kind"), "uplink"},  # the line itself, when it is at fault
+    "store.kind": {*_literals(planogram.DevicePlace, "kind"), "uplink", "ledger"},  # at fault themselves
     "store.lane": ("ledger", "telemetry"),
 }
 
