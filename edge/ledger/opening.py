@@ -84,14 +84,13 @@ class Opening:
         else:
             self.witness.ends(lanes)
 
-    def note(self, lanes: Mapping[Lane, LaneRow], *, sync: bool = False, clean: bool = False) -> None:
+    def note(self, lanes: Mapping[Lane, LaneRow], *, sync: bool = False) -> None:
         """Let the witness remember the lanes as they stand now, durable."""
         known = Witness(
             tenant=self.tenant,
             store=self.store,
             machine=self.machine,
             schema=VERSION,
-            clean=clean,
             lanes=noted(lanes),
         )
         if not self.witness.write(known, sync=sync):

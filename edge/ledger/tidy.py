@@ -102,7 +102,7 @@ class Tidier:
         """The last words at a clean stop: what was written, and where the lanes stand."""
         with contextlib.suppress(LedgerFullError, sqlite3.Error):
             self._save(None)
-        self._opening.note(self._store.lanes, sync=True, clean=True)
+        self._opening.note(self._store.lanes, sync=True)
         self._opening.witness.close()
 
     def _broken(self) -> None:

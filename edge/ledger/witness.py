@@ -35,7 +35,7 @@ class LaneWitness(msgspec.Struct, frozen=True):
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ledger stood here. `clean`: its agent had ended, so that nothing may have followed."""
+    """Which ledger stood here."""
 
     format: int = FORMAT
     number: int = 0
@@ -43,7 +43,6 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     machine: str
     schema: int
-    clean: bool = False
     lanes: dict[Lane, LaneWitness]
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import zlib
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from edge.ledger import LedgerDamagedError, verify
 from edge.ledger.lane_rows import BrokenRowError
 from edge.ledger.stats import stats
-from edge.ledger.witness import SLOT_BYTES, WitnessFile, _unpacked
+from edge.ledger.witness import FORMAT, SLOT_BYTES, WitnessFile, _unpacked
 from edge.ports import LedgerFullError
 from tests.edge_ledger.conftest import sales
 
@@ -140,3 +142,17 @@ async def test_an_idle_store_writes_no_notes(opened, path) -> None:
     for _ in range(5):
         await ledger.tidy()
     assert file.stat().st_mtime_ns == before
+
+
+async def test_a_note_that_says_more_than_is_known_is_read_all_the_same(opened, path) -> None:
+    """As an agent before this one wrote it, which noted whether it had ended by itself."""
+    ledger = await opened()
+    await ledger.commit(sales(1))
+    await ledger.close()
+    file = path.with_name(path.name + ".witness")
+    known = WitnessFile(file).read()
+    assert known is not None
+    body = msgspec.json.encode({**msgspec.to_builtins(known), "clean": True, "number": known.number + 1})
+    slot = b"ZGW%d %08x %04x " % (FORMAT, zlib.crc32(body), len(body)) + body
+    file.write_bytes(slot.ljust(SLOT_BYTES))
+    assert WitnessFile(file).read() == msgspec.structs.replace(known, number=known.number + 1)
