@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
+
+import msgspec
 
 from contracts.event_types import EventData
 
@@ -13,16 +14,14 @@ class LedgerFullError(Exception):
     """The append could not be made durable (disk full, I/O error). Nothing of it happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One event to append, and the device it speaks of (last part of the CloudEvents source)."""
 
     data: EventData
     device: str = "agent"
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """Events and durable state that become true together, or not at all.
 
     `puts` maps `(kind, key)` to JSON bytes, `deletes` names `(kind, key)`; state outlives the events that the cloud
@@ -30,7 +29,7 @@ class Transaction:
     """
 
     records: Sequence[Record] = ()
-    puts: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    puts: Mapping[tuple[str, str], bytes] = msgspec.field(default_factory=dict)
     deletes: Sequence[tuple[str, str]] = ()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import msgspec
 
@@ -69,7 +68,7 @@ def leave(store: Store, old: LaneRow, common: int, digest: bytes) -> None:
     store.connection.execute(f"DELETE FROM {table} WHERE seq>?", (tail.seq,))  # noqa: S608  # names from our own table
     store.connection.execute("UPDATE sqlite_sequence SET seq=? WHERE name=?", (tail.seq, table))
     store.connection.execute("DELETE FROM confirmed WHERE lane=?", (lane.name,))
-    store.lanes = {**store.lanes, lane.name: replace(lane, tail=tail)}
+    store.lanes = {**store.lanes, lane.name: msgspec.structs.replace(lane, tail=tail)}
 
 
 def append_again(store: Store, name: Lane, events: Iterable[tuple[str, int, bytes, bytes]]) -> int:
@@ -83,7 +82,7 @@ def append_again(store: Store, name: Lane, events: Iterable[tuple[str, int, byte
             f"INSERT INTO {TABLES[name]} (seq, raw, hash) VALUES (?, ?, ?)",  # noqa: S608  # names from our own table
             (tail.seq, again, tail.hash),
         )
-    store.lanes = {**store.lanes, name: replace(lane, tail=tail)}
+    store.lanes = {**store.lanes, name: msgspec.structs.replace(lane, tail=tail)}
     return tail.seq - lane.tail.seq
 
 

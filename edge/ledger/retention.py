@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from contracts.event_types import Lane
 from edge.ledger.lane_rows import BrokenRowError, hash_at, row_hash
@@ -53,7 +55,10 @@ class Confirmed:
             if self.keep.size_bytes:
                 size_bytes = self._size(name, lane.freed.seq, target)
             size_bytes += lane.confirmed_bytes
-            self._store.lanes = {**self._store.lanes, name: replace(lane, freed=mark, confirmed_bytes=size_bytes)}
+            self._store.lanes = {
+                **self._store.lanes,
+                name: replace(lane, freed=mark, confirmed_bytes=size_bytes),
+            }
             if self.keep.size_bytes:
                 self._mark_time(name, at_s)
             self._delete(name, self.keep.size_bytes, 2 * FREE_CHUNK_ROWS)
@@ -117,7 +122,10 @@ class Confirmed:
         if self._marked_s.get(name) is not None:
             self._store.connection.execute("DELETE FROM confirmed WHERE lane=? AND seq<=?", (name, seq))
         left = max(0, lane.confirmed_bytes - size_bytes) if seq < lane.freed.seq else 0
-        self._store.lanes = {**self._store.lanes, name: replace(lane, deleted=Mark(seq, digest), confirmed_bytes=left)}
+        self._store.lanes = {
+            **self._store.lanes,
+            name: replace(lane, deleted=Mark(seq, digest), confirmed_bytes=left),
+        }
 
     def _size(self, name: Lane, after_seq: int, upto_seq: int) -> int:
         query = f"SELECT sum(coalesce(length(raw), 0) + {HASH_BYTES}) FROM {TABLES[name]} WHERE seq>? AND seq<=?"  # noqa: S608  # names of our own

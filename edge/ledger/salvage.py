@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -269,7 +269,7 @@ def adopt(store: Store, saved: Salvage, why: str, stamp: Stamp) -> list[LedgerDa
     found: list[LedgerDamaged] = []
     with store.transaction():
         for name, known in saved.lanes.items():
-            store.lanes = {**store.lanes, name: replace(store.lanes[name], parent=known.parent)}
+            store.lanes = {**store.lanes, name: msgspec.structs.replace(store.lanes[name], parent=known.parent)}
             append_again(store, name, saved.events(name))
             lost = max(0, known.tail_seq - max(known.freed_seq, known.dropped_seq) - known.saved)
             about = "" if known.exact else "at least "

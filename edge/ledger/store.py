@@ -6,7 +6,6 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import accumulate
 
 import msgspec
@@ -155,7 +154,8 @@ class Store:
             drop = self._overflow(lanes)
             if drop is not None:
                 rows.append(self._encode(lanes, drop, "agent", pending.stamp))
-            _check_state(transaction)
+            if transaction.puts or transaction.deletes:
+                _check_state(transaction)
         except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
             return error
         for name, seq, raw, digest in rows:
@@ -202,9 +202,7 @@ class Store:
         if len(raw) > MAX_EVENT_BYTES - ORIGIN_BYTES:
             raise EventTooLargeError(f"{data.TYPE}: {len(raw)} bytes, at most {MAX_EVENT_BYTES - ORIGIN_BYTES}")
         digest = next_hash(lane.tail.hash, raw)
-        tail = Mark(seq, digest)  # spelled out, since `replace` takes longer than the hash
-        kept = lane.freed, lane.dropped_seq, lane.deleted, lane.confirmed_bytes
-        lanes[name] = LaneRow(lane.name, lane.stream, lane.parent, tail, *kept)
+        lanes[name] = msgspec.structs.replace(lane, tail=Mark(seq, digest))
         return name, seq, raw, digest
 
     # -------------------------------------------------------------- bounded telemetry
@@ -393,7 +391,7 @@ def _dropped(lanes: dict[Lane, LaneRow], count: int, reason: str) -> TelemetryDr
     lane = lanes["telemetry"]
     first = max(lane.freed.seq, lane.dropped_seq) + 1
     last = first + count - 1
-    lanes["telemetry"] = replace(lane, dropped_seq=last)
+    lanes["telemetry"] = msgspec.structs.replace(lane, dropped_seq=last)
     return TelemetryDropped(stream=lane.stream, first=first, last=last, count=count, reason=reason)
 
 

@@ -17,8 +17,10 @@ from contracts import event_types
 from contracts.envelope import (
     MAX_EVENT_BYTES,
     BadEventError,
+    Envelope,
     EventTooLargeError,
     Origin,
+    Stamp,
     decode_data,
     decode_envelope,
     encode_event,
@@ -36,6 +38,7 @@ from contracts.event_types import (
     StoreOpened,
     lane_of,
 )
+from contracts.ids import MAX_WHOLE
 from contracts.planogram import StoreDocument
 from tests.contracts.samples import STAMP, STREAM, instance, written
 
@@ -64,6 +67,24 @@ def test_an_envelope_is_a_cloud_event() -> None:
         "origin": {"stream": STREAM, "seq": 3, "hash": "ab"},
     }  # fmt: skip
     assert "origin" not in json.loads(written(OPENED))
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)  # quotes and controls in it
+_STAMPS = st.builds(Stamp, _TEXT, _TEXT, st.integers(-(2**62), 2**62), st.sampled_from(["synced", "unknown"]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(_TEXT, _TEXT, st.integers(1, MAX_WHOLE), _STAMPS, st.sampled_from([None, Origin(stream='"', seq=3, hash="ab")]))
+def test_an_envelope_put_together_by_hand_is_what_an_encoder_writes(
+    stream: str, source: str, seq: int, stamp: Stamp, origin: Origin | None
+) -> None:
+    envelope = Envelope(
+        specversion="1.0", id=f"{stream}:{seq}", source=source, type="cn.zhanggui.store.opened.v1", time=stamp.time,
+        datacontenttype="application/json", sequence=seq, boot=stamp.boot, monotonicns=stamp.monotonic_ns,
+        clockquality=stamp.clock_quality, privacy="none", data=msgspec.Raw(msgspec.json.encode(OPENED)), origin=origin,
+    )  # fmt: skip
+    found = encode_event(OPENED, stream=stream, seq=seq, source=source, stamp=stamp, origin=origin)
+    assert found == msgspec.json.encode(envelope)
 
 
 def test_personal_data_is_never_written() -> None:

@@ -165,6 +165,16 @@ def test_a_time_is_utc_in_milliseconds(moment: datetime, text: str) -> None:
     assert unix_ms(datetime.fromisoformat(text)) == unix_ms(moment)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-3))])))
+def test_a_time_is_what_isoformat_says_of_it(moment: datetime) -> None:
+    try:
+        there = moment.astimezone(UTC)
+    except OverflowError:  # the first and the last day of the calendar
+        return
+    assert rfc3339(moment) == there.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Boot:
     """The machine's seconds since boot, moved by hand."""
 
