@@ -63,11 +63,12 @@ def prune(
     keep_months: Annotated[int, typer.Option(help="Whole months to keep beside the current one.")],
     database: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Let go of events received in older months. Read models are made of events: they forget what those told."""
+    """Let go of what was received in older months, in pieces: the bridge goes on meanwhile. Read models are made of
+    events: they forget what those told."""
     from cloud_bridge.storage import StorageError
     from cloud_bridge.storage.months import Month
-    from cloud_bridge.storage.upkeep import LEAST_MONTHS
-    from cloud_bridge.storage.upkeep import prune as let_go
+    from cloud_bridge.storage.pruning import LEAST_MONTHS
+    from cloud_bridge.storage.pruning import prune as let_go
 
     if keep_months < LEAST_MONTHS:
         raise UserError(f"--keep-months: at least {LEAST_MONTHS}, for a store may bring back what it kept so long")
@@ -76,7 +77,16 @@ def prune(
         gone = let_go(database, before=before)
     except StorageError as error:
         raise UserError(_sentence(database, error)) from error
-    typer.echo(f"received before {before}: {', '.join(gone) if gone else 'nothing'}")
+    typer.echo(f"received before {before}: {', '.join(gone.events) or 'no events'}")
+    for count, what in (
+        (gone.gaps, "gaps"),
+        (gone.origins, "origins of copies"),
+        (gone.commands, "commands that are over"),
+        (gone.words, "words about commands that are gone"),
+        (gone.parked, "batches parked in streams that stores have left"),
+    ):
+        if count:
+            typer.echo(f"{count} {what}")
 
 
 def dead_letters(

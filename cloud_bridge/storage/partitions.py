@@ -12,6 +12,9 @@ from cloud_bridge.storage.port import EVENT_COLUMNS
 from cloud_bridge.storage.postgres import PgDb, scalar
 
 _LOCK = 0x7A67_7061_7274_6974  # "zgpartit": one change of partitions at a time in a database
+PRUNE_DEFAULT = """
+DELETE FROM events_default WHERE ctid IN (SELECT ctid FROM events_default WHERE received_ms < ? LIMIT ?)
+"""
 _NAME = re.compile(r"events_y(\d{4})m(\d{2})")
 
 
@@ -62,7 +65,8 @@ def _make(db: PgDb, month: Month) -> None:
 
 
 def prune(db: PgDb, *, before: Month) -> list[Month]:
-    """Drop the partitions of all months before `before`, with their events; those dropped. Raises StorageError."""
+    """Drop the partitions of all months before `before`, with their events; those dropped. What `events_default` holds
+    is for `PRUNE_DEFAULT`. Raises StorageError."""
     dropped = []
     for month in months(db):
         if month < before:
@@ -70,6 +74,4 @@ def prune(db: PgDb, *, before: Month) -> list[Month]:
                 db.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
                 db.execute(f"DROP TABLE IF EXISTS {month.table}")
             dropped.append(month)
-    with db.transaction():
-        db.execute("DELETE FROM events_default WHERE received_ms < ?", (before.start_ms,))
     return dropped

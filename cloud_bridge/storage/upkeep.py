@@ -1,4 +1,4 @@
-"""What an operator does to a database beside the bridge: look at it, and let go of months that are no longer wanted."""
+"""How a database fares: what an operator sees of it beside the bridge."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloud_bridge.storage.address import is_postgres, open_reader, open_writer, postgres_server, shown, sqlite_path
-from cloud_bridge.storage.months import Month
+from cloud_bridge.storage.address import is_postgres, open_reader, postgres_server, shown, sqlite_path
 from cloud_bridge.storage.port import Connection
 from cloud_bridge.storage.schema import applied
-
-LEAST_MONTHS = 3
-"""A store may come back with events that it kept this long: their originals must still be here to be known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +32,6 @@ class Status:
 def status(address: Path | str) -> Status:
     """How the database at `address` fares; nothing is changed. Raises StorageError."""
     return _postgres_status(str(address)) if is_postgres(address) else _sqlite_status(sqlite_path(address))
-
-
-def prune(address: Path | str, *, before: Month) -> list[str]:
-    """Let go of all events received before the month `before`; the months or streams that lost some.
-
-    Watermarks stay, so nothing is asked for or taken again. Raises StorageError.
-    """
-    with closing(open_writer(address)) as db:
-        if is_postgres(address):
-            from cloud_bridge.storage import partitions  # noqa: PLC0415 - its driver is an extra
-            from cloud_bridge.storage.postgres import PgDb  # noqa: PLC0415 - as above
-
-            assert isinstance(db, PgDb)
-            return [str(month) for month in partitions.prune(db, before=before)]
-        return _prune_sqlite(db, before)
-
-
-def _prune_sqlite(db: Connection, before: Month) -> list[str]:
-    """A stream at a time, so that the bridge can write in between."""
-    pruned = []
-    for key, stream in db.rows("SELECT born, stream FROM streams ORDER BY born"):
-        with db.transaction():
-            if db.execute("DELETE FROM events WHERE stream = ? AND received_ms < ?", (key, before.start_ms)):
-                pruned.append(str(stream))
-    return pruned
 
 
 def _asker(db: Connection) -> Callable[[str], int]:

@@ -19,7 +19,8 @@ from cloud_bridge.ingest.streams import adopt, load
 from cloud_bridge.storage import Db, StorageBusyError, StorageConflictError, open_storage, partitions, read_events
 from cloud_bridge.storage.months import Month
 from cloud_bridge.storage.postgres import PgDb, Server
-from cloud_bridge.storage.upkeep import prune, status
+from cloud_bridge.storage.pruning import Pruned, prune
+from cloud_bridge.storage.upkeep import status
 from contracts.clock import ManualClock
 from contracts.envelope import Origin
 from contracts.event_types import StoreOpened
@@ -140,7 +141,7 @@ async def test_old_months_are_let_go_and_the_watermark_stays(database, keep: int
     assert (again.refused, again.cursor.watermark, again.counts["batch_repeated"]) == ("", 6, 1)
     assert len(list(read_events(database, "demo", "shop1"))) == keep + 2  # nothing was taken again
     storage.close()
-    assert prune(database, before=now.later(-keep)) == []
+    assert prune(database, before=now.later(-keep)) == Pruned()
 
 
 def test_too_few_months_are_refused(tmp_path) -> None:
