@@ -1,0 +1,48 @@
+"""What the 8A/80 boards say of themselves."""
+
+from __future__ import annotations
+
+from device_drivers.bus import Bus
+from device_drivers.family import Family
+from device_drivers.lock_8a import codec
+from device_drivers.lock_8a.driver import LockBoard8A
+
+_STATES = {codec.SWITCH_SHORT: "contact closed", codec.SWITCH_OPEN: "contact open"}
+
+
+def describe(frame: codec.Frame) -> str:
+    """One frame in words."""
+    place = f"board {frame.board} lock {frame.lock}"
+    match frame.head, frame.func:
+        case codec.HEAD_OPEN, codec.FUNC_OPEN:
+            return f"open {place} (as a reply: contact closed)"
+        case codec.HEAD_QUERY, codec.FUNC_QUERY:
+            return f"query {place}"
+        case codec.HEAD_PUSH, func:
+            return f"{place} says by itself: {_STATES.get(func, 'unknown state')}"
+        case _, func:
+            return f"reply of {place}: {_STATES.get(func, 'unknown state')}"
+
+
+async def probe(bus: Bus, address: int) -> str:
+    """Ask for the state of lock 1."""
+    door = await LockBoard8A(bus, address=address, feedback_polarity="locked_short").door(1)
+    return f"8A/80 lock board {address}: lock 1 is {door.value} (feedback_polarity = locked_short)"
+
+
+FAMILY = Family(
+    name="lock_8a",
+    title="8A/80 lock boards",
+    title_zh="8A/80 锁控板",
+    from_host=codec.FrameDecoder,
+    from_device=codec.FrameDecoder,
+    describe=describe,
+    acts=lambda frame: frame.head == codec.HEAD_OPEN,
+    most_buffered=codec.FRAME_BYTES - 1,
+    simulator="simulators.hardware.lock_8a:LockBus",
+    probe=probe,
+    settings={
+        "feedback_polarity": "locked_short or open_short: when the feedback contact is closed",
+        "echo": "true if the RS-485 adapter repeats what we send",
+    },
+)

@@ -1,0 +1,114 @@
+"""What every driver and every codec must hold, written once: cases go in, a sentence of what broke comes out.
+
+A driver asks its device one harmless question, often, over every kind of line. Over a true line each answer is right;
+over any other an answer is right or there is none (a DeviceError), and some do come. A codec takes any bytes, cut
+anywhere, holds no more than its cap, and finds the same frames however they were cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from device_drivers.bus import Bus
+from device_drivers.errors import DeviceError
+from device_drivers.family import Decoder
+from device_drivers.faults import OnFault
+from simulators.conformance.lines import ECHOING, TRUE, Line
+from simulators.conformance.memory_link import MemoryLink, Peer, bus_on
+from simulators.conformance.virtual_time import VirtualLoop
+
+ASKED = 40
+PAUSE_S = 1.0  # after a question without an answer, as a poll has it
+
+Ask = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverCase:
+    """One driver and the device it speaks with. `drive` makes the driver on a bus (told whether the line echoes) and
+    returns its harmless question; `expected` is what the device of `device()` truly is. `avoid` are lines that the
+    family cannot stand, each with the reason (a protocol without any check sum believes noise)."""
+
+    name: str
+    device: Callable[[], Peer]
+    drive: Callable[[Bus, bool], Ask]
+    expected: object
+    least_answers: int = 10
+    avoid: tuple[tuple[Line, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecCase:
+    """One decoder: how it is made, the bytes of some whole frames, and the most it may hold back."""
+
+    name: str
+    decoder: Callable[[OnFault], Decoder[Any]]
+    frames: Sequence[bytes]
+    most_buffered: int
+
+
+def check_driver(case: DriverCase, line: Line, seed: int) -> str:
+    """Ask over `line` in virtual time; "" or what was wrong."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_asked(case, line, seed))
+
+
+async def _asked(case: DriverCase, line: Line, seed: int) -> str:
+    answers = 0
+    async with bus_on(MemoryLink(case.device(), line=line, seed=seed)) as bus:
+        ask = case.drive(bus, line in ECHOING)
+        for number in range(ASKED):
+            try:
+                answer = await ask()
+            except DeviceError as error:
+                if line in TRUE:
+                    return f"question {number} over a true line: {type(error).__name__}: {error}"
+                await asyncio.sleep(PAUSE_S)
+                continue
+            answers += 1
+            if answer != case.expected:
+                return f"question {number} was answered {answer!r}, the truth is {case.expected!r}"
+    return "" if answers >= case.least_answers else f"{answers} answers to {ASKED} questions"
+
+
+def check_codec(case: CodecCase, seed: int) -> str:
+    """Feed frames cut anywhere, then rubbish of all kinds; "" or what was wrong."""
+    rng = Random(seed)
+    stream = b"".join(case.frames)
+    whole = case.decoder(_deaf).feed(stream)
+    if len(whole) != len(case.frames):
+        return f"{len(whole)} frames found of {len(case.frames)}"
+    cut, found, at = case.decoder(_deaf), [], 0
+    while at < len(stream):
+        piece = stream[at : at + rng.randint(1, 7)]
+        found += cut.feed(piece)
+        at += len(piece)
+    if found != whole:
+        return "cut into pieces, the same bytes gave other frames"
+    return _rubbish(case, rng)
+
+
+def _rubbish(case: CodecCase, rng: Random) -> str:
+    decoder = case.decoder(_deaf)
+    for _ in range(200):
+        frame = rng.choice(case.frames)
+        kind = rng.randrange(4)
+        data = rng.randbytes(rng.randrange(64)) if kind == 0 else frame[: rng.randrange(len(frame) + 1)]
+        if kind == 2:
+            data = frame[:1] * rng.randrange(2000)
+        elif kind == 3:
+            spoilt = bytearray(frame)
+            spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)
+            data = bytes(spoilt)
+        decoder.feed(data)
+        if decoder.buffered > case.most_buffered:
+            return f"holds {decoder.buffered} bytes, at most {case.most_buffered} are allowed"
+    return ""
+
+
+def _deaf(_kind: object, _detail: str) -> None:
+    """Faults are told, and here nobody minds."""
