@@ -103,13 +103,13 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
         offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=MAX_FLEET_ROWS)] = 100
     ) -> FleetPage:
         """One line a store."""
-        rows = bridge.models.fleet()
+        rows = bridge.views.fleet()
         return FleetPage(len(rows), offset, list(rows[offset : offset + limit]))
 
     @app.get("/api/v1/stores/{tenant}/{store}", tags=["stores"], responses=_UNKNOWN_STORE)
     async def store(tenant: Id, store: Id) -> StoreView:
         """One store: cabinets, stock, doors, devices, latest events."""
-        view = bridge.models.store(tenant, store)
+        view = bridge.views.store(tenant, store)
         if view is None:
             raise HTTPException(404, f"nothing was heard of store {store} of {tenant}")
         return view
@@ -124,7 +124,7 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_EVENTS)] = 100,
     ) -> EventsPage:
         """Stored events stream by stream, by sequence; after those that `next_after` of an earlier page named."""
-        if bridge.models.store(tenant, store) is None:
+        if bridge.views.store(tenant, store) is None:
             raise HTTPException(404, f"nothing was heard of store {store} of {tenant}")
 
         position = {int(key): int(seq) for key, seq in (pair.split(".") for pair in after.split("-") if pair)}
@@ -133,7 +133,7 @@ def add_api(app: FastAPI, bridge: Bridge) -> None:
     @app.get("/api/v1/counters", tags=["operations"])
     async def counters() -> dict[str, int]:
         """What the bridge did, dropped and refused, by name."""
-        return bridge.models.counters()
+        return bridge.views.counters()
 
 
 def _events(db: Db, *, tenant: str, store: str, position: dict[int, int], limit: int) -> EventsPage:

@@ -20,7 +20,7 @@ __all__ = ["Settings", "create_app"]
 
 
 def create_app(settings: Settings, *, clock: Clock, rng: Random | None = None) -> FastAPI:
-    """The application; `app.state.views` are the read models, `app.state.bridge` everything else.
+    """The application; `app.state.views` is what pages show, `app.state.bridge` everything else.
 
     Its lifespan raises StorageError, OSError or MembersFileError when the bridge cannot start.
     """
@@ -33,7 +33,7 @@ def create_app(settings: Settings, *, clock: Clock, rng: Random | None = None) -
 
     app = FastAPI(title=settings.title, version="1", lifespan=lifespan, docs_url="/api/docs", redoc_url=None)
     app.state.bridge = bridge
-    app.state.views = bridge.models
+    app.state.views = bridge.views
     add_api(app, bridge)
     add_lease_api(app, bridge, clock=clock)
     add_letters_api(app, bridge)
@@ -41,5 +41,5 @@ def create_app(settings: Settings, *, clock: Clock, rng: Random | None = None) -
     if settings.pages:
         from cloud_bridge import pages  # noqa: PLC0415 - the pages' toolkit is slow to load, and the API needs none of it
 
-        pages.mount(app, bridge.models, clock=clock)
+        pages.mount(app, bridge.views, clock=clock)
     return app

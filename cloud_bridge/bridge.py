@@ -14,6 +14,7 @@ from random import Random
 
 from cloud_bridge.commands import CommandDesk
 from cloud_bridge.counters import Counters
+from cloud_bridge.full_lanes import LimitedViews, full_lanes
 from cloud_bridge.ingest.service import Ingest
 from cloud_bridge.members import import_into
 from cloud_bridge.mqtt import MqttShell
@@ -24,7 +25,7 @@ from cloud_bridge.router import Router
 from cloud_bridge.settings import Role, Settings
 from cloud_bridge.storage import Storage, StorageError, open_storage
 from cloud_bridge.supervisor import Supervisor
-from contracts.clock import Clock, SystemClock
+from contracts.clock import Clock, SystemClock, unix_ms
 from contracts.tasks import end
 from contracts.topics import ALL_UP, SHARED_REQUESTS, SHARED_UP
 
@@ -55,6 +56,7 @@ class Bridge:
         self.storage = storage or open_storage(settings.database)
         self.presence = PresenceBook(self.counters)
         self.models = ReadModels(storage=self.storage, presence=self.presence, clock=clock, counters=self.counters)
+        self.views = LimitedViews(self.models)
         shows = settings.role != "ingest"
         ingest = Ingest(
             storage=self.storage,
@@ -96,6 +98,7 @@ class Bridge:
         self.storage.open()
         try:
             self.presence.follow(await self.storage.read(load_presence))
+            await self._look_for_full_lanes()
             if self._settings.members_file is not None:
                 await import_into(self.storage, self._settings.members_file, tenant=self._settings.members_tenant)
             async with asyncio.TaskGroup() as group:
@@ -134,6 +137,12 @@ class Bridge:
         while True:
             await self._clock.sleep(PRESENCE_EVERY_S)
             self.presence.follow(await self.storage.read(load_presence))
+            await self._look_for_full_lanes()
+
+    async def _look_for_full_lanes(self) -> None:
+        now_ms = unix_ms(self._clock.wall())
+        if self.views.due(now_ms):
+            self.views.follow(await self.storage.read(full_lanes), now_ms)
 
     async def _ping_storage(self) -> Ping:
         try:

@@ -42,11 +42,14 @@ def migrate(database: Database = DEFAULT_DATABASE) -> None:
 @app.command(epilog="Example:  zhanggui cloud database status --database var/cloud.db")
 def status(database: Database = DEFAULT_DATABASE) -> None:
     """Say which revision the tables have, how large they are, and what is set unwisely. Changes nothing."""
-    from cloud_bridge.storage import StorageError
+    from cloud_bridge.full_lanes import full_lanes
+    from cloud_bridge.storage import StorageError, open_reader
     from cloud_bridge.storage.upkeep import status as look
 
     try:
         found = look(database)
+        with closing(open_reader(database)) as db:
+            full = full_lanes(db) if found.current else []
     except StorageError as error:
         raise UserError(_sentence(database, error)) from error
     typer.echo(f"{found.database}: {found.version}, {_size(found.size_bytes)}")
@@ -54,7 +57,7 @@ def status(database: Database = DEFAULT_DATABASE) -> None:
     typer.echo(f"{found.streams} streams, {found.events} events, {found.dead_letters} dead letters")
     for name, size_bytes in found.months:
         typer.echo(f"  {name}: {_size(size_bytes)}")
-    for warning in found.warnings:
+    for warning in (*found.warnings, *full):
         typer.echo(f"warning: {warning}")
 
 
