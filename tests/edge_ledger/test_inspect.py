@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -36,6 +39,36 @@ async def test_pitfall_20_a_running_ledger_is_shown_and_verified(opened, path) -
     await ledger.commit(sales(9))  # nobody was in the way
     await ledger.close()
     assert verify(path).lanes[0].tail_seq == 8
+
+
+LOOKS = """
+import sys
+from pathlib import Path
+from edge.ledger import Tail, show, verify
+from edge.ledger.export import export, export_quarantine
+from edge.ledger.requeue import set_aside
+from edge.ledger.stats import stats
+
+path = Path(sys.argv[1])
+for lane in ("ledger", "telemetry"):
+    assert show(path, lane) and Tail(path, lane, count=2).first().rows and list(export(path, lane, 0, lambda *_: None))
+assert not verify(path).problems and stats(path).lanes
+assert not set_aside(path) and not list(export_quarantine(path))
+print(sorted(name for name in ("sqlite_utils", "numpy") if name in sys.modules))
+"""
+
+
+async def test_a_look_changes_nothing_and_loads_nothing_that_makes_tables(opened, path) -> None:
+    """In a process of its own, as a person starts it: see docs/adr/0019."""
+    await (await filled(opened)).close()
+    before = path.read_bytes()
+    words = [sys.executable, "-c", LOOKS, str(path)]
+    done = await asyncio.to_thread(
+        lambda: subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert path.read_bytes() == before
+    assert not any(file.stat().st_size for file in path.parent.glob("*-wal"))
 
 
 DAMAGE = [
