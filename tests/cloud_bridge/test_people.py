@@ -339,6 +339,7 @@ async def test_a_member_is_recognised(requests: Requests, storage: Storage, tmp_
         ("recognise", None, "bad_arguments"),
         ("recognise", "x" * 65, "bad_arguments"),
         ("open_door", "m-1", "unknown_method"),
+        ("recommend", "m-1", "unknown_method"),  # reserved by the contract, not built
     ],
 )
 async def test_a_refusal_has_its_reason(requests: Requests, counters: Counters, method, member, reason) -> None:
