@@ -42,7 +42,8 @@ class Family:
     pays: a tool for looking never sends one. `most_buffered` is the most that a decoder ever holds. `probe` asks the
     device at an address something harmless and says what it found; it raises DeviceError. `simulator` names
     `module:callable` of the device that plays this family; `settings` are what a description may say of a device
-    beside its address, each with one line of help.
+    beside its address, each with one line of help. `personal`: its bytes may name a person, so no tool ever shows or
+    keeps them.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Family:
     most_buffered: int
     simulator: str
     baud: int = 9600
+    personal: bool = False
     probe: Callable[[Bus, int], Awaitable[str]] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 

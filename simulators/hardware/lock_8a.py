@@ -9,6 +9,7 @@ from functools import reduce
 from operator import xor
 from typing import Literal, Protocol
 
+from simulators.hardware.bench import BenchDoors
 from simulators.hardware.device import FrameBuffer
 
 OPEN, QUERY = 0x8A, 0x80
@@ -133,3 +134,8 @@ class LockBus:
     def _all(self, board: Board) -> bytes:
         bits = sum(1 << (one - 1) for one in range(1, CHANNELS + 1) if self._status(board, one) == SHORT)
         return bits.to_bytes(3, "big")
+
+
+def on_bench() -> LockBus:
+    """Board 1 with its own doors."""
+    return LockBus({1: Board("bench", "locked_short")}, BenchDoors())

@@ -13,9 +13,10 @@ import serial
 
 from device_drivers import serial_link
 from device_drivers.bus import Bus, Exchange, NoReplyError, Priority
+from device_drivers.descriptor_link import MAX_BUFFERED_BYTES, MAX_FLUSH_READS, READ_BYTES
 from device_drivers.errors import MisconfiguredError, UnavailableError
 from device_drivers.lock_8a import LockBoard8A
-from device_drivers.serial_link import MAX_BUFFERED_BYTES, MAX_FLUSH_READS, READ_BYTES, SerialLink, open_serial
+from device_drivers.serial_link import SerialLink, open_serial
 from tests.device_drivers.twins import LockTwin
 
 
