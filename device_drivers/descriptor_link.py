@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 
 from device_drivers.errors import UnavailableError
 
@@ -12,7 +13,7 @@ MAX_BUFFERED_BYTES = 16384  # received and not yet taken; beyond it the oldest a
 MAX_FLUSH_READS = 16  # a port that floods us faster than we read must not hold the event loop
 
 
-class DescriptorLink:
+class DescriptorLink(ABC):
     """One open, non-blocking descriptor, owned by one reader. `name` stands in every error."""
 
     def __init__(self, descriptor: int, name: str) -> None:
@@ -71,9 +72,9 @@ class DescriptorLink:
         self._lose("closed")
         self._give_back()
 
+    @abstractmethod
     def _give_back(self) -> None:
         """Close what stands behind the descriptor; never raises."""
-        raise NotImplementedError
 
     def _readable(self) -> None:
         self._receive()
