@@ -19,10 +19,12 @@ class Door(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UnlockReply:
-    """Outcome of one unlock. `latency_ms`: frame written to reply read; None without a reply."""
+    """Outcome of one unlock. `latency_ms`: frame written to reply read; None without a reply. `reason`: why not, if
+    the board says so; one word, else empty."""
 
     result: UnlockResult
     latency_ms: float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

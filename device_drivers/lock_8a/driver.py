@@ -1,152 +1,137 @@
-"""One lock board on a bus: pulses once, never repeats, and tells what the feedback switch says."""
+"""The 8A/80 boards as a driver: which frames ask, and what their replies mean."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, TypeVar
 
-from device_drivers.bus import Bus, Exchange, NoReplyError, Priority
-from device_drivers.capabilities import Door, UnlockReply, UnlockResult
-from device_drivers.errors import MisconfiguredError, UnavailableError
+from device_drivers.bus import Bus
+from device_drivers.capabilities import Door
+from device_drivers.errors import MisconfiguredError
+from device_drivers.faults import OnFault
 from device_drivers.lock_8a import codec
-from device_drivers.lock_8a.codec import FeedbackPolarity
+from device_drivers.lock_board import LockBoard
+from device_drivers.lock_frames import Debt, PulseSaid, Question, ear
+from device_drivers.lock_profile import MIN_HOLD_OFF_S, BitOrder, FeedbackPolarity, Profile
 
-QUEUE_TIMEOUT_S = 1.0  # from the call of unlock to its frame, hold-off included
-REPLY_TIMEOUT_S = 0.5
-HOLD_OFF_S = 0.5  # between two pulses on one board: its solenoids share one supply
-MAX_STALE_REPLIES = 3
+T = TypeVar("T")
 
-_NOT_SENT = UnlockReply("not_sent")
+DIALECTS = ("8a", "8a_99")  # 8a_99: an older board, whose whole is asked for with another function
 
 
-class LockBoard8A:
-    """A board of up to 24 locks; implements `Lock`.
+class LockBoard8A(LockBoard):
+    """A board of up to 24 locks. `hints` counts frames that the board sent on its own; nothing acts on them."""
 
-    `feedback_polarity` says when the feedback switch is closed: while locked, or while open. `echo` is true if the
-    RS-485 adapter repeats what we send. `hints` counts frames that the board sent on its own; nothing acts on them.
-    """
-
-    def __init__(self, bus: Bus, *, address: int, feedback_polarity: FeedbackPolarity, echo: bool = False) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        address: int,
+        feedback_polarity: FeedbackPolarity,
+        echo: bool = False,
+        dialect: str = "",
+        bit_order: BitOrder | Literal[""] = "",
+        hold_off_s: float = MIN_HOLD_OFF_S,
+    ) -> None:
         if not 1 <= address <= codec.MAX_BOARD:
             raise MisconfiguredError(f"lock board address {address}: must be in 1..{codec.MAX_BOARD}")
-        if feedback_polarity not in ("locked_short", "open_short"):
-            raise MisconfiguredError("feedback_polarity: must be locked_short or open_short")
+        if dialect and dialect not in DIALECTS:
+            raise MisconfiguredError(f"dialect {dialect!r}: must be one of {', '.join(DIALECTS)}")
+        profile = Profile(
+            feedback_polarity=feedback_polarity,
+            echo=echo,
+            dialect=dialect,
+            bit_order=bit_order,
+            hold_off_s=hold_off_s,
+        )
+        self._own = Frames8A(address, profile, bus.fault)
+        super().__init__(bus, self._own, profile)
+
+    @property
+    def hints(self) -> int:
+        """Frames that the board sent on its own."""
+        return self._own.hints
+
+
+class Frames8A:
+    """See `BoardFrames`."""
+
+    channels = codec.MAX_LOCK
+    answers_pulses = True
+    swallows = False
+
+    def __init__(self, address: int, profile: Profile, on_fault: OnFault) -> None:
         self.hints = 0
-        self._bus = bus
         self._address = address
-        self._polarity = feedback_polarity
-        self._echo = echo
-        self._pulse_turn = asyncio.Lock()
-        self._last_pulse_s = float("-inf")
-        self._unanswered: dict[int, int] = {}
-        self._idle_decoder = codec.FrameDecoder(lambda _kind, _detail: None)  # the bus has counted these bytes as late
-        bus.overhear(self._overhear)
+        self._profile = profile
+        self._on_fault = on_fault
+        self._idle = codec.reply_finder(lambda _kind, _detail: None)  # the bus has counted these bytes as late
 
-    async def unlock(self, channel: int, guard: Callable[[], bool]) -> UnlockReply:
-        """Pulse one lock, once, if `guard` still agrees when the frame is at the head of the queue.
+    def pulse(self, channel: int) -> Question[PulseSaid]:
+        """See `BoardFrames`."""
 
-        `not_sent` promises that no byte left. Every other result may or may not have moved the bolt. The hold-off
-        after the last pulse of this board is waited for before the guard is asked. Raises MisconfiguredError for a
-        channel that does not exist.
-        """
-        command = self._command(codec.open_command, channel)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(QUEUE_TIMEOUT_S) as limit, self._pulse_turn:
-                await asyncio.sleep(max(0.0, self._last_pulse_s + HOLD_OFF_S - loop.time()))
-                deadline_s = limit.when() or loop.time()
-                limit.reschedule(None)
-                return await self._pulse(command, guard, queue_timeout_s=deadline_s - loop.time())
-        except TimeoutError:
-            return _NOT_SENT
-
-    async def door(self, channel: int) -> Door:
-        """What the feedback switch says now.
-
-        After queries without a reply, a reply may be a late one to an earlier query. Replies come in the order of
-        the queries, so the door is asked once more for every query that is still owed, and only the last one counts.
-        Raises UnavailableError; a query is not repeated for want of a reply. Raises MisconfiguredError for a channel
-        that does not exist.
-        """
-        command = self._command(codec.query_command, channel)
-        func, owed = await self._query(command)
-        for _ in range(min(owed, MAX_STALE_REPLIES)):
-            func, _owed = await self._query(command)
-        self._unanswered[channel] = 0
-        return Door.CLOSED if codec.is_locked(func, self._polarity) else Door.OPEN
-
-    def _command(self, make: Callable[[int, int], codec.Frame], channel: int) -> codec.Frame:
-        if not 1 <= channel <= codec.MAX_LOCK:
-            raise MisconfiguredError(f"lock channel {channel}: must be in 1..{codec.MAX_LOCK}")
-        return make(self._address, channel)
-
-    async def _pulse(self, command: codec.Frame, guard: Callable[[], bool], *, queue_timeout_s: float) -> UnlockReply:
-        loop = asyncio.get_running_loop()
-        frame = command.to_bytes()
-        parser = self._parser(command)
-
-        def encode() -> bytes | None:
-            if not guard():
-                return None
-            self._last_pulse_s = loop.time()
-            return frame
-
-        def feed(data: bytes) -> UnlockReply | None:
-            func = parser.feed(data)
-            self._count_hints(parser)
-            if func is None:
-                return None
+        def means(func: int) -> PulseSaid:
             # "Opened" is the switch in its unlocked place; anything else the board calls a failure.
-            result: UnlockResult = "refused" if codec.is_locked(func, self._polarity) else "opened"
-            return UnlockReply(result, (loop.time() - self._last_pulse_s) * 1000)
+            locked = codec.is_locked(func, self._profile.feedback_polarity)
+            return PulseSaid("refused" if locked else "opened")
 
-        try:
-            return await self._bus.request(
-                Exchange(
-                    priority=Priority.UNLOCK,
-                    encode=encode,
-                    feed=feed,
-                    timeout_s=REPLY_TIMEOUT_S,
-                    queue_timeout_s=queue_timeout_s,
-                    not_sent=_NOT_SENT,
-                )
-            )
-        except NoReplyError:
-            return UnlockReply("no_reply")
-        except UnavailableError:
-            return _NOT_SENT
+        command = codec.open_command(self._address, channel)
+        return Question(frame=command.to_bytes(), listen=lambda: self._parser(command, means), debt=("pulse", channel))
 
-    async def _query(self, command: codec.Frame) -> tuple[int, int]:
-        """The state byte, and how many earlier queries of this lock had no reply when this one was written."""
-        frame = command.to_bytes()
-        parser = self._parser(command)
-        owed = 0
+    def door(self, channel: int) -> Question[dict[int, Door]]:
+        """See `BoardFrames`. The late reply of a whole board could be cut into one that looks right."""
 
-        def encode() -> bytes:
-            nonlocal owed
-            owed = self._unanswered.get(command.lock, 0)
-            self._unanswered[command.lock] = owed + 1
-            return frame
+        def means(func: int) -> dict[int, Door]:
+            locked = codec.is_locked(func, self._profile.feedback_polarity)
+            return {channel: Door.CLOSED if locked else Door.OPEN}
 
-        def feed(data: bytes) -> tuple[int, int] | None:
-            func = parser.feed(data)
-            self._count_hints(parser)
-            if func is None:
-                return None
-            self._unanswered[command.lock] -= 1
-            return func, owed
-
-        return await self._bus.request(
-            Exchange(priority=Priority.STATUS, encode=encode, feed=feed, timeout_s=REPLY_TIMEOUT_S)
+        command = codec.query_command(self._address, channel)
+        return Question(
+            frame=command.to_bytes(),
+            listen=lambda: self._parser(command, means),
+            debt=("query", channel),
+            taken_for=(("query", 0),),
         )
 
-    def _parser(self, command: codec.Frame) -> codec.ReplyParser:
-        return codec.ReplyParser(command, echo=self._echo, on_fault=self._bus.fault)
+    def status(self) -> Sequence[Question[dict[int, Door]]]:
+        """See `BoardFrames`."""
+        old = self._profile.dialect == "8a_99"
+        frame = codec.WholeQuery(self._address, codec.FUNC_QUERY_OLD if old else codec.FUNC_QUERY).to_bytes()
 
-    def _count_hints(self, parser: codec.ReplyParser) -> None:
-        self.hints += sum(frame.board == self._address for frame in parser.pushed)
-        parser.pushed.clear()
+        def means(reply: codec.WholeReply) -> dict[int, Door] | None:
+            if reply.board != self._address:
+                self._on_fault("unexpected", "a reply of another board")
+                return None
+            return self._profile.doors(reply.contacts, self.channels, "last_lsb")
 
-    def _overhear(self, data: bytes) -> None:
-        for frame in self._idle_decoder.feed(data):
-            self.hints += frame.head == codec.HEAD_PUSH and frame.board == self._address
+        listen = ear(
+            frame,
+            lambda: codec.whole_finder(self._on_fault).feed,
+            means,
+            echo=self._profile.echo,
+            on_fault=self._on_fault,
+        )
+        return (Question(frame=frame, listen=listen, debt=("query", 0)),)
+
+    def late(self, data: bytes) -> Iterator[Debt]:
+        """See `BoardFrames`. Counts hints too."""
+        for frame in self._idle.feed(data):
+            if frame.board != self._address:
+                continue
+            if isinstance(frame, codec.WholeReply):
+                yield "query", 0
+            elif frame.head == codec.HEAD_PUSH:
+                self.hints += 1
+            elif frame.head == codec.HEAD_QUERY and frame.func in (codec.SWITCH_SHORT, codec.SWITCH_OPEN):
+                yield "query", frame.lock
+
+    def _parser(self, command: codec.Frame, means: Callable[[int], T]) -> Callable[[bytes], T | None]:
+        parser = codec.ReplyParser(command, echo=self._profile.echo, on_fault=self._on_fault)
+
+        def feed(data: bytes) -> T | None:
+            func = parser.feed(data)
+            self.hints += sum(frame.board == self._address for frame in parser.pushed)
+            parser.pushed.clear()
+            return None if func is None else means(func)
+
+        return feed

@@ -6,12 +6,15 @@ from device_drivers.bus import Bus
 from device_drivers.family import Family
 from device_drivers.lock_8a import codec
 from device_drivers.lock_8a.driver import LockBoard8A
+from device_drivers.lock_profile import SETTINGS
 
 _STATES = {codec.SWITCH_SHORT: "contact closed", codec.SWITCH_OPEN: "contact open"}
 
 
-def describe(frame: codec.Frame) -> str:
+def describe(frame: codec.Frame | codec.WholeReply) -> str:
     """One frame in words."""
+    if isinstance(frame, codec.WholeReply):
+        return f"reply of board {frame.board}: contacts {frame.contacts.hex()} (1: closed)"
     place = f"board {frame.board} lock {frame.lock}"
     match frame.head, frame.func:
         case codec.HEAD_OPEN, codec.FUNC_OPEN:
@@ -35,14 +38,15 @@ FAMILY = Family(
     title="8A/80 lock boards",
     title_zh="8A/80 锁控板",
     from_host=codec.FrameDecoder,
-    from_device=codec.FrameDecoder,
+    from_device=codec.reply_finder,
     describe=describe,
-    acts=lambda frame: frame.head == codec.HEAD_OPEN,
-    most_buffered=codec.FRAME_BYTES - 1,
+    acts=lambda frame: isinstance(frame, codec.Frame) and frame.head == codec.HEAD_OPEN,
+    most_buffered=codec.WHOLE_BYTES - 1,
     simulator="simulators.hardware.lock_8a:LockBus",
     probe=probe,
     settings={
-        "feedback_polarity": "locked_short or open_short: when the feedback contact is closed",
-        "echo": "true if the RS-485 adapter repeats what we send",
+        **SETTINGS,
+        "bit_order": "where lock 1 stands in a whole board: first_lsb, first_msb, last_lsb (usual), last_msb",
+        "dialect": "8a (usual), or 8a_99 for an older board whose whole is asked for with function 99",
     },
 )

@@ -1,0 +1,62 @@
+"""How one lock board is wired and which form of its protocol it speaks: what a description may say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from device_drivers.capabilities import Door
+from device_drivers.errors import MisconfiguredError
+
+FeedbackPolarity = Literal["locked_short", "open_short"]
+# Where lock 1 stands in the bytes of a whole board: in the first or the last byte, as its least or its most significant
+# bit. The next locks follow from there.
+BitOrder = Literal["first_lsb", "first_msb", "last_lsb", "last_msb"]
+
+MIN_HOLD_OFF_S = 0.5  # between two pulses on one board: its solenoids share one supply
+MAX_HOLD_OFF_S = 60.0
+
+SETTINGS: Mapping[str, str] = {
+    "feedback_polarity": "locked_short or open_short: when the feedback contact is closed",
+    "echo": "true if the RS-485 adapter repeats what we send",
+    "hold_off_s": f"seconds between two pulses on this board, at least {MIN_HOLD_OFF_S:g}",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One board's settings. Raises MisconfiguredError for a value that no family knows.
+
+    `feedback_polarity` says when the feedback switch is closed: while locked, or while open. An empty `dialect` or
+    `bit_order` is the family's own usual one. `echo` is true if the RS-485 adapter repeats what we send.
+    """
+
+    feedback_polarity: FeedbackPolarity
+    dialect: str = ""
+    bit_order: BitOrder | Literal[""] = ""
+    hold_off_s: float = MIN_HOLD_OFF_S
+    echo: bool = False
+
+    def __post_init__(self) -> None:
+        if self.feedback_polarity not in get_args(FeedbackPolarity):
+            raise MisconfiguredError("feedback_polarity: must be locked_short or open_short")
+        if self.bit_order and self.bit_order not in get_args(BitOrder):
+            raise MisconfiguredError(f"bit_order: must be one of {', '.join(get_args(BitOrder))}")
+        if not MIN_HOLD_OFF_S <= self.hold_off_s <= MAX_HOLD_OFF_S:
+            raise MisconfiguredError(f"hold_off_s: must be {MIN_HOLD_OFF_S:g} to {MAX_HOLD_OFF_S:g}")
+
+    def door(self, *, says_locked: bool) -> Door:
+        """The door behind a switch, from what the maker's table calls locked when the wiring is locked_short."""
+        return Door.CLOSED if says_locked == (self.feedback_polarity == "locked_short") else Door.OPEN
+
+    def doors(self, bits: bytes, channels: int, usual: BitOrder) -> dict[int, Door]:
+        """Every door of a board from one bit a lock, 1 being what the maker's table calls locked."""
+        order = self.bit_order or usual
+        ordered = bits if order.startswith("first") else bits[::-1]
+
+        def bit(channel: int) -> bool:
+            place = (channel - 1) % 8
+            return bool(ordered[(channel - 1) // 8] >> (place if order.endswith("lsb") else 7 - place) & 1)
+
+        return {channel: self.door(says_locked=bit(channel)) for channel in range(1, channels + 1)}
