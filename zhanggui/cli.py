@@ -12,6 +12,7 @@ from rich.console import Console
 
 from zhanggui import __version__
 from zhanggui.cloud_commands import app as cloud_app
+from zhanggui.device_commands import app as device_app
 from zhanggui.edge_commands import app as edge_app
 from zhanggui.errors import UserError, os_error_sentence
 from zhanggui.models_commands import app as models_app
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(edge_app, name="edge", help="The agent that runs in a store.")
 app.add_typer(cloud_app, name="cloud", help="The bridge that holds the ledgers of all stores.")
 app.add_typer(sim_app, name="sim", help="Hardware that is not there: ports that speak the same bytes.")
+app.add_typer(device_app, name="device", help="What hangs on a line, what is said on it, and what was said.")
 app.add_typer(models_app, name="models", help="Model weights: what there is, fetch it, prove it.")
 
 

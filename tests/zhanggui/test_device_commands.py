@@ -1,0 +1,121 @@
+"""`zhanggui device …` as somebody with a cable would use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from zhanggui.cli import app
+from zhanggui.errors import UserError
+
+LINK = "sim://lock_8a"
+
+
+def ran(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["device", *words])
+    if isinstance(result.exception, UserError):
+        assert code == 2
+        return str(result.exception)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_list_names_the_families_in_two_languages():
+    said = json.loads(ran("list", "--json"))
+    lock = next(one for one in said["families"] if one["name"] == "lock_8a")
+    assert (lock["title"], lock["title_zh"], lock["baud"], lock["probe"]) == (
+        "8A/80 lock boards",
+        "8A/80 锁控板",
+        9600,
+        True,
+    )
+    assert "lock_8a" in ran("list")
+
+
+def test_probe_finds_who_is_there():
+    assert ran("probe", LINK, "--addresses", "1-2").count("8A/80 lock board") == 1
+    assert json.loads(ran("probe", LINK, "--family", "lock_8a", "--addresses", "1", "--json")) == [
+        "8A/80 lock board 1: lock 1 is closed (feedback_polarity = locked_short)"
+    ]
+
+
+def test_probe_says_when_nobody_answers():
+    assert "nobody answered" in ran("probe", LINK, "--family", "lock_8a", "--addresses", "2", code=1)
+
+
+@pytest.mark.parametrize("span", ["", "x", "3-1", "1-9999", "-1"])
+def test_addresses_that_are_none(span):
+    assert "--addresses" in ran("probe", LINK, "--family", "lock_8a", "--addresses", span, code=2)
+
+
+def test_a_trace_recorded_is_a_trace_replayed(tmp_path: Path):
+    file = tmp_path / "lock.jsonl"
+    said = ran("record", LINK, str(file), "--family", "lock_8a", "--ask", "1", "--every", "0.05", "--for", "0.6")
+    assert "80 01 01 33 B3  query board 1 lock 1" in said
+    shown = ran("replay", str(file), "--speed", "1000")
+    assert shown.splitlines() == said.splitlines()[:-1]
+    assert [json.loads(line)["direction"] for line in ran("replay", str(file), "--json").splitlines()[:2]] == [
+        "tx",
+        "rx",
+    ]
+    assert "File exists" in ran("record", LINK, str(file), "--family", "lock_8a", "--for", "0.1", code=2)
+
+
+def test_a_recording_is_a_device_on_a_port(tmp_path: Path):
+    file, port = tmp_path / "lock.jsonl", tmp_path / "tty"
+    ran("record", LINK, str(file), "--family", "lock_8a", "--ask", "1", "--every", "0.05", "--for", "0.3")
+    serving = subprocess.Popen([sys.executable, "-m", "zhanggui", "device", "replay", str(file), "--serve", str(port)])
+    try:
+        deadline_s = time.monotonic() + 60
+        while not port.exists() and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert "lock 1 is closed" in ran("probe", str(port), "--family", "lock_8a", "--addresses", "1")
+    finally:
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(60) == 0
+    assert not port.exists()
+
+
+def test_monitor_without_a_family_shows_bytes(tmp_path: Path):
+    said = ran("monitor", LINK, "--for", "0.1")
+    assert said == ""  # a board says nothing by itself
+
+
+def test_send_refuses_what_opens_on_a_real_line(tmp_path: Path):
+    master, slave = os.openpty()
+    try:
+        said = ran("send", os.ttyname(slave), "8A0101119B", "--family", "lock_8a", code=2)
+        assert "only a session may ask" in said
+        assert "--family" in ran("send", os.ttyname(slave), "80010133B3", code=2)
+        os.set_blocking(master, False)
+        with pytest.raises(BlockingIOError):
+            os.read(master, 1)  # not a byte left
+        ran("send", os.ttyname(slave), "80 01 01 33 B3", "--family", "lock_8a", "--wait", "0.05")
+        assert os.read(master, 16).hex() == "80010133b3"
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
+@pytest.mark.parametrize(
+    ("words", "tells"),
+    [
+        (("send", LINK, "zz"), "HEX"),
+        (("monitor", "can://x"), "no link is called 'can'"),
+        (("monitor", "/nowhere/tty"), "is not there"),
+        (("monitor", LINK, "--family", "toaster"), "there is no device family 'toaster'; there are"),
+        (("monitor", LINK, "--ask", "1", "--for", "0.1"), "--family"),
+        (("record", LINK, "x.jsonl"), "--family"),
+        (("replay", "nowhere.jsonl"), "No such file"),
+    ],
+)
+def test_errors_name_the_fix(words, tells):
+    assert tells in ran(*words, code=2)
