@@ -21,6 +21,8 @@ __all__ = ["MAX_WAITING", "Bus", "Exchange", "Link", "NoReplyError", "Priority"]
 T = TypeVar("T")
 
 MAX_WAITING = 64  # requests; one more is refused
+MAX_WAITING_A_DEVICE = 16  # of those, of one device that says who it is: nobody fills the queue for all
+MAX_DEVICES = 256  # whose turns are remembered; far more than a line can hold
 PATIENCE_S = 1.0  # whoever waits longer goes before all but unlocks, so that no priority starves another
 BUSY_MAX_S = 0.25  # a line that never falls silent is spoken over after this long
 
@@ -83,6 +85,8 @@ class Bus:
         self._waiting: list[_Request[Any]] = []
         self._active: _Request[Any] | None = None
         self._order = itertools.count()
+        self._turns: dict[str, int] = {}  # the last turn of each device, the oldest first
+        self._turn = itertools.count()
         self._wake = asyncio.Event()
         self._last_byte_s = float("-inf")
         self._eavesdroppers: list[Callable[[bytes], None]] = []
@@ -138,6 +142,11 @@ class Bus:
         if len(self._waiting) >= MAX_WAITING:
             self.counters["refused_full"] += 1
             raise UnavailableError(f"bus {self._name}: {MAX_WAITING} requests wait already")
+        if device := exchange.device:
+            mine = sum(request.exchange.device == device for request in self._waiting)
+            if mine >= MAX_WAITING_A_DEVICE:
+                self.counters["refused_full"] += 1
+                raise UnavailableError(f"bus {self._name}: {mine} requests of {device} wait already")
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[T] = loop.create_future()
         request = _Request(exchange, next(self._order), loop.time(), reply)
@@ -199,10 +208,11 @@ class Bus:
         """The request whose turn it is; it stays in the queue until its frame is encoded."""
         now_s = asyncio.get_running_loop().time()
 
-        def turn(request: _Request[Any]) -> tuple[int, bool, int]:
+        def turn(request: _Request[Any]) -> tuple[int, bool, int, int]:
             priority = request.exchange.priority
             overdue = now_s - request.asked_s > PATIENCE_S and priority is not Priority.UNLOCK
-            return (Priority.STATUS if overdue else priority), not overdue, request.order
+            last_turn = -1 if overdue else self._turns.get(request.exchange.device, -1)
+            return (Priority.STATUS if overdue else priority), not overdue, last_turn, request.order
 
         # A caller that was cancelled a moment ago has not run yet to leave the queue: its future tells already.
         alive = [request for request in self._waiting if not request.reply.done()]
@@ -227,6 +237,10 @@ class Bus:
         self._waiting.remove(request)
         request.heard = loop.create_future()
         self._active = request
+        self._turns.pop(exchange.device, None)
+        self._turns[exchange.device] = next(self._turn)
+        if len(self._turns) > MAX_DEVICES:
+            del self._turns[next(iter(self._turns))]
         link.write(frame)
         self._last_byte_s = loop.time()
         self.counters["requests"] += 1

@@ -61,6 +61,9 @@ class Exchange(Generic[T]):
     `feed` takes received bytes and answers once the reply is whole. It may raise ProtocolError for bytes that it
     throws away. `timeout_s` runs from the write.
 
+    `device` names who is asked, for fairness: of equals, whoever had a turn longest ago goes first, and one device may
+    fill no more than its share of the queue.
+
     A request that waits longer than `queue_timeout_s` is not sent. `not_sent` is the answer to a request that was not
     sent; without it, UnavailableError is raised.
     """
@@ -71,3 +74,4 @@ class Exchange(Generic[T]):
     timeout_s: float
     queue_timeout_s: float | None = None
     not_sent: T | None = None
+    device: str = ""

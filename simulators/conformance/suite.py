@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from device_drivers.bus import Bus
-from device_drivers.errors import DeviceError
+from device_drivers.errors import DeviceError, UnavailableError
 from device_drivers.family import Decoder
 from device_drivers.faults import OnFault
 from simulators.conformance.lines import ECHOING, TRUE, Line
@@ -73,6 +73,77 @@ async def _asked(case: DriverCase, line: Line, seed: int) -> str:
             if answer != case.expected:
                 return f"question {number} was answered {answer!r}, the truth is {case.expected!r}"
     return "" if answers >= case.least_answers else f"{answers} answers to {ASKED} questions"
+
+
+UNPLUGGED = ("open", "read", "write", "flush", "while it waits", "twice")  # where the cable may go
+_MOMENTS_S = (0.0, 0.001, 0.0025, 0.005, 0.02)  # into a question: before the write, before the reply, after it
+
+
+def check_unplug(case: DriverCase, where: str, seed: int) -> str:
+    """Pull the cable in one kind of moment, put it back, and ask on; "" or what was wrong."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_unplugged(case, where, Random(seed)))
+
+
+async def _unplugged(case: DriverCase, where: str, rng: Random) -> str:
+    device, links, closed_ports = case.device(), list[MemoryLink](), {"open": 3, "twice": 0}.get(where, 0)
+
+    async def opened() -> MemoryLink:
+        nonlocal closed_ports
+        if closed_ports:
+            closed_ports -= 1
+            raise UnavailableError("the port is not there")
+        link = MemoryLink(device)
+        if len(links) == 0 and where in {"read", "write", "flush"}:
+            link.unplug_on = where  # type: ignore[assignment]  # one of the three
+        if len(links) == 1 and where == "twice":
+            link.unplug_on = "write"  # again, while it starts
+        links.append(link)
+        return link
+
+    bus = Bus(name="test", open_link=opened, on_fault=_deaf)
+
+    async def keep() -> None:
+        while True:
+            try:
+                await bus.run()
+            except UnavailableError:
+                await asyncio.sleep(0.2)
+
+    owner = asyncio.create_task(keep(), name="keeper")
+    try:
+        await asyncio.sleep(0.01)
+        ask = case.drive(bus, False)
+        if where in {"while it waits", "twice"}:
+            loop = asyncio.get_running_loop()
+            loop.call_later(rng.choice(_MOMENTS_S), links[0].unplug)
+        wrong = await _until_well(case, ask)
+    finally:
+        owner.cancel()
+        await asyncio.gather(owner, return_exceptions=True)
+    if any(not link.closed for link in links):
+        return "a port was not given back"
+    if len(asyncio.all_tasks()) > 1:
+        return f"tasks are left: {sorted(task.get_name() for task in asyncio.all_tasks())}"
+    return wrong or ("" if len(links) > 1 or where == "open" else "the cable was never out")
+
+
+async def _until_well(case: DriverCase, ask: Ask) -> str:
+    """Ask until three answers in a row are right; no wrong one may come on the way."""
+    row = 0
+    for _ in range(ASKED):
+        try:
+            answer = await ask()
+        except DeviceError:
+            row = 0
+            await asyncio.sleep(0.1)
+            continue
+        if answer != case.expected:
+            return f"answered {answer!r}, the truth is {case.expected!r}"
+        row += 1
+        if row == 3:
+            return ""
+    return "never came back"
 
 
 def check_codec(case: CodecCase, seed: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_drivers.bus import MAX_WAITING, Bus, Exchange, NoReplyError, Priority
+from device_drivers.bus import MAX_DEVICES, MAX_WAITING, MAX_WAITING_A_DEVICE, Bus, Exchange, NoReplyError, Priority
 from device_drivers.errors import MisconfiguredError, ProtocolError, UnavailableError
 from tests.device_drivers.twins import Twin, Wire, bus_on
 from tests.device_drivers.virtual_time import in_virtual_time
@@ -23,7 +23,9 @@ class EchoTwin(Twin):
         return b"" if data.startswith(b"-") else data
 
 
-def exchange(frame: bytes | None, *, priority=Priority.STATUS, timeout_s=0.2, queue_timeout_s=None, not_sent=None):
+def exchange(
+    frame: bytes | None, *, priority=Priority.STATUS, timeout_s=0.2, queue_timeout_s=None, not_sent=None, device=""
+):
     """One frame that expects itself as the reply."""
     heard = bytearray()
 
@@ -38,6 +40,7 @@ def exchange(frame: bytes | None, *, priority=Priority.STATUS, timeout_s=0.2, qu
         timeout_s=timeout_s,
         queue_timeout_s=queue_timeout_s,
         not_sent=not_sent,
+        device=device,
     )
 
 
@@ -102,6 +105,38 @@ async def test_no_priority_starves_another():
         for poller in pollers:
             poller.cancel()
     assert len(wire.frames) > 10
+
+
+@in_virtual_time
+async def test_a_device_that_asks_much_leaves_every_second_turn_to_the_other():
+    wire = Wire(EchoTwin())
+    async with bus_on(wire) as bus:
+        many = [asyncio.create_task(ask(bus, b"a%d" % number, device="a")) for number in range(6)]
+        await settle()
+        few = [asyncio.create_task(ask(bus, b"b%d" % number, device="b")) for number in range(2)]
+        await asyncio.gather(*many, *few)
+    assert wire.frames == [b"a0", b"b0", b"a1", b"b1", b"a2", b"a3", b"a4", b"a5"]
+
+
+@in_virtual_time
+async def test_a_device_fills_its_share_of_the_queue_and_no_more():
+    async with bus_on(Wire(EchoTwin())) as bus:
+        many = [asyncio.create_task(ask(bus, b"-", device="a")) for _ in range(MAX_WAITING_A_DEVICE + 3)]
+        await settle()
+        other = asyncio.create_task(ask(bus, b"b", device="b"))
+        answers = await asyncio.gather(*many)
+        assert await other == b"b"
+    refused = [answer for answer in answers if "requests of a wait already" in str(answer)]
+    assert len(refused) == bus.counters["refused_full"]
+    assert 2 <= len(refused) <= 3  # the first may have been at its turn
+
+
+@in_virtual_time
+async def test_the_turns_of_few_devices_are_remembered():
+    async with bus_on(Wire(EchoTwin())) as bus:
+        for number in range(MAX_DEVICES + 10):
+            await ask(bus, b"x", device=f"d{number}")
+        assert len(bus._turns) == MAX_DEVICES
 
 
 @in_virtual_time

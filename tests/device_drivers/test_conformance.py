@@ -9,7 +9,7 @@ import pytest
 
 from device_drivers.family import families
 from simulators.conformance.lines import LINES, Line
-from simulators.conformance.suite import CodecCase, DriverCase, check_codec, check_driver
+from simulators.conformance.suite import UNPLUGGED, CodecCase, DriverCase, check_codec, check_driver, check_unplug
 from tests.device_drivers import cases
 
 _MODULES = [
@@ -26,6 +26,15 @@ def test_an_answer_is_right_or_there_is_none(case: DriverCase, line: Line, seed:
     if line in dict(case.avoid):
         return  # the reason stands in the case
     assert check_driver(case, line, seed) == ""
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("where", UNPLUGGED)
+@pytest.mark.parametrize("case", DRIVERS, ids=lambda case: case.name)
+def test_a_cable_that_is_pulled_out_at_any_moment_costs_nothing_but_time(
+    case: DriverCase, where: str, seed: int
+) -> None:
+    assert check_unplug(case, where, seed) == ""
 
 
 @pytest.mark.parametrize("seed", range(3))
