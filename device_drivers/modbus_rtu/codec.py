@@ -1,24 +1,20 @@
-"""The bytes of Modbus RTU, as far as this house speaks it: read holding registers (03), write registers (10).
+"""Modbus RTU: ADDRESS, function and data (`pdu`), CRC-low CRC-high.
 
-A frame is ADDRESS FUNCTION DATA CRC-low CRC-high. The protocol has no start mark and no length, only silence between
-frames, which a serial adapter does not keep. So a reply is found by the exact shape that its request calls for.
+The framing has no start mark and no length, only silence between frames, which a serial adapter does not keep. So the
+reply to a question is found by the exact shape that the question calls for, and frames in a stream by length and CRC.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
+from device_drivers.modbus_rtu import pdu
+from device_drivers.modbus_rtu.shapes import ShapeFinder
 
-READ_HOLDING = 0x03
-WRITE_REGISTERS = 0x10
-EXCEPTION_BIT = 0x80
 MAX_ADDRESS = 247
-MAX_READ = 125  # registers in one reply
-MAX_WRITE = 123  # registers in one request
+MAX_FRAME = 256  # bytes
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -53,113 +49,144 @@ def is_sealed(frame: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The exception that a device answered. 1 function, 2 address, 3 value, 4 failure, 5 later, 6 busy."""
-
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadHolding:
-    """Read `count` holding registers from `register` on."""
+class Frame:
+    """One frame, either way. Address 0, which speaks to all devices at once, cannot be encoded."""
 
     address: int
-    register: int
-    count: int
-
-    def __post_init__(self) -> None:
-        _check(self.address, self.register, self.count, MAX_READ)
+    pdu: pdu.Request | pdu.Reply
 
     def to_bytes(self) -> bytes:
-        return seal(struct.pack(">BBHH", self.address, READ_HOLDING, self.register, self.count))
+        """Raises ProtocolError(local) for an address that does not exist."""
+        if not 1 <= self.address <= MAX_ADDRESS:
+            raise ProtocolError(f"address {self.address} is not in 1..{MAX_ADDRESS}", side="local")
+        return seal(bytes((self.address,)) + self.pdu.to_bytes())
 
-    def reply_head(self) -> bytes:
-        return bytes((self.address, READ_HOLDING, 2 * self.count))
+    @classmethod
+    def request_from_bytes(cls, data: bytes) -> Frame:
+        """What a host sent. Raises ProtocolError(remote)."""
+        return cls(_address(data), pdu.request_from_bytes(data[1:-2]))
 
-    def reply_bytes(self) -> int:
-        return 5 + 2 * self.count
-
-
-@dataclass(frozen=True, slots=True)
-class WriteRegisters:
-    """Write `values` (16 bit each) from `register` on."""
-
-    address: int
-    register: int
-    values: Sequence[int]
-
-    def __post_init__(self) -> None:
-        _check(self.address, self.register, len(self.values), MAX_WRITE)
-        if any(not 0 <= value <= 0xFFFF for value in self.values):
-            raise ProtocolError("a register holds 0..65535", side="local")
-
-    def to_bytes(self) -> bytes:
-        count = len(self.values)
-        head = struct.pack(">BBHHB", self.address, WRITE_REGISTERS, self.register, count, 2 * count)
-        return seal(head + struct.pack(f">{count}H", *self.values))
-
-    def reply_head(self) -> bytes:
-        return struct.pack(">BBHH", self.address, WRITE_REGISTERS, self.register, len(self.values))
-
-    def reply_bytes(self) -> int:
-        return 8
+    @classmethod
+    def reply_from_bytes(cls, data: bytes) -> Frame:
+        """What a device sent. Raises ProtocolError(remote)."""
+        return cls(_address(data), pdu.reply_from_bytes(data[1:-2]))
 
 
-class ReplyParser:
-    """Finds the reply to one request in a stream with noise, echo and late replies in it.
+def _address(data: bytes) -> int:
+    if len(data) > MAX_FRAME or not is_sealed(data):
+        raise ProtocolError("wrong CRC")
+    return data[0]
 
-    Holds at most the bytes of one reply between two calls.
-    """
 
-    def __init__(self, request: ReadHolding | WriteRegisters, on_fault: OnFault) -> None:
-        head = request.reply_head()
-        self._shapes = ((head, request.reply_bytes()), (bytes((head[0], head[1] | EXCEPTION_BIT)), 5))
+class FrameDecoder:
+    """Finds frames of one side in a stream with noise in it, by length and CRC. Never holds a whole longest frame."""
+
+    def __init__(self, on_fault: OnFault, *, from_host: bool) -> None:
         self._buffer = bytearray()
         self._on_fault = on_fault
+        self._from_host = from_host
 
-    def feed(self, data: bytes) -> bytes | Refusal | None:
-        """The data bytes of the reply without head and CRC, or the device's refusal, once whole."""
-        self._buffer += data
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are whole now. Bytes of no frame are dropped and reported, once a call."""
+        frames: list[Frame] = []
         noise = bad_check = 0
-        answer: bytes | Refusal | None = None
-        at = 0
-        while answer is None and at < len(self._buffer):
-            shape = next((shape for shape in self._shapes if self._may_begin(at, shape[0])), None)
-            if shape is None:
-                noise += 1
-                at += 1
-                continue
-            head, length = shape
-            frame = bytes(self._buffer[at : at + length])
-            if len(frame) < length:
+        self._buffer += data
+        buffer, at = self._buffer, 0
+        while at < len(buffer):
+            length = self._length(at)
+            if length is None or (length and at + length > len(buffer)):
                 break
-            if is_sealed(frame):
+            frame = self._frame(bytes(buffer[at : at + length])) if length else None
+            if frame is not None:
+                frames.append(frame)
                 at += length
-                answer = Refusal(frame[2]) if frame[1] & EXCEPTION_BIT else frame[len(head) : -2]
-            else:
+                continue
+            if length:
                 bad_check += 1
-                at += 1
-        del self._buffer[: at if answer is None else None]  # what follows a reply answers nothing
+            else:
+                noise += 1
+            at += 1
+        del buffer[:at]
         if bad_check:
             self._on_fault("crc", "wrong CRC")
         elif noise:
-            self._on_fault("framing", f"{noise} bytes of no reply")
-        return answer
+            self._on_fault("framing", f"{noise} bytes of no frame")
+        return frames
 
     @property
     def buffered(self) -> int:
         """Bytes held back for the next call."""
         return len(self._buffer)
 
-    def _may_begin(self, at: int, head: bytes) -> bool:
-        """True if the buffer from `at` on is, or may become, a reply with this head."""
-        return head.startswith(bytes(self._buffer[at : at + len(head)]))
+    def _frame(self, data: bytes) -> Frame | None:
+        try:
+            return Frame.request_from_bytes(data) if self._from_host else Frame.reply_from_bytes(data)
+        except ProtocolError:
+            return None
+
+    def _length(self, at: int) -> int | None:
+        """Length of the frame that may begin at `at`; 0 if none does; None if more bytes must tell."""
+        buffer, left = self._buffer, len(self._buffer) - at
+        if buffer[at] > MAX_ADDRESS:
+            return 0
+        if left < 2:
+            return None
+        function = buffer[at + 1]
+        if self._from_host:
+            if function not in (pdu.WRITE_COILS, pdu.WRITE_REGISTERS):
+                return 8 if function in pdu.FUNCTIONS else 0
+            counted, fixed = at + 6, 9
+        else:
+            if function & pdu.EXCEPTION_BIT:
+                return 5 if function & ~pdu.EXCEPTION_BIT in pdu.FUNCTIONS else 0
+            if function not in pdu.READS:
+                return 8 if function in pdu.WRITES else 0
+            counted, fixed = at + 2, 5
+        if counted >= len(buffer):
+            return None
+        length = fixed + buffer[counted]
+        return length if fixed < length <= MAX_FRAME else 0
 
 
-def _check(address: int, register: int, count: int, max_count: int) -> None:
-    if not 1 <= address <= MAX_ADDRESS:
-        raise ProtocolError(f"address {address} is not in 1..{MAX_ADDRESS}", side="local")
-    if not 1 <= count <= max_count:
-        raise ProtocolError(f"{count} registers are not in 1..{max_count}", side="local")
-    if not 0 <= register <= 0x10000 - count:
-        raise ProtocolError(f"registers {register}+{count} do not exist", side="local")
+class ReplyParser:
+    """Finds the reply to one question in a stream with noise, echo and late replies in it.
+
+    Holds at most the bytes of one reply between two calls. `echo`: the adapter repeats what we send. Only where the
+    reply is the question itself, byte for byte, is the echo taken off, and by its position: the first bytes are the
+    echo whatever they mean. If they are not what we sent, position says nothing any more and nothing is believed.
+    """
+
+    def __init__(self, question: Frame, on_fault: OnFault, *, echo: bool = False) -> None:
+        request = question.pdu
+        assert not isinstance(request, pdu.Values | pdu.Written | pdu.Refusal)
+        address = bytes((question.address,))
+        shapes = (
+            (address + request.reply_head(), request.reply_bytes() + 3),
+            (address + bytes((request.function | pdu.EXCEPTION_BIT,)), 5),
+        )
+        same = isinstance(request, pdu.WriteCoil | pdu.WriteRegister)
+        self._echo = question.to_bytes() if echo and same else b""
+        self._deaf = False
+        self._finder = ShapeFinder(shapes, is_sealed, on_fault)
+        self._on_fault = on_fault
+
+    def feed(self, data: bytes) -> pdu.Reply | None:
+        """The reply, once whole."""
+        frame = self._finder.feed(self._without_echo(data))
+        return None if frame is None else pdu.reply_from_bytes(frame[1:-2])
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held back for the next call."""
+        return self._finder.buffered
+
+    def _without_echo(self, data: bytes) -> bytes:
+        if self._deaf:
+            return b""
+        heard = data[: len(self._echo)]
+        if not self._echo.startswith(heard):
+            self._deaf = True
+            self._on_fault("framing", "the first bytes are not our own frame; does this adapter echo?")
+            return b""
+        self._echo = self._echo[len(heard) :]
+        return data[len(heard) :]

@@ -1,97 +1,70 @@
-"""A weight transmitter: its status word and its weight, read as near to each other as the bus allows."""
+"""A weight transmitter: its status and its weight, read as near to each other as the bus allows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from device_drivers.bus import Bus, Exchange, NoReplyError, Priority
+from device_drivers.bus import Bus, Priority
 from device_drivers.capabilities import WeightSample
-from device_drivers.errors import MisconfiguredError, UnavailableError
-from device_drivers.modbus_rtu import codec
+from device_drivers.errors import MisconfiguredError, RefusedError, UnavailableError
+from device_drivers.modbus_rtu import reading
+from device_drivers.modbus_rtu.framing import RTU, Framing
+from device_drivers.modbus_rtu.meter import Meter
+from device_drivers.modbus_rtu.profile import Profile, load_profile
+from device_drivers.modbus_rtu.reading import Raw
 
-REPLY_TIMEOUT_S = 0.2
-
-REGISTER_STATUS = 8
-REGISTER_WEIGHT = 80  # two registers: signed 32 bit, high word first
-
-STATUS_OVERLOAD = 1 << 9
-STATUS_OVERFLOW = 1 << 6
-STATUS_UNSTABLE = 1 << 5
-STATUS_POWER_ON = 1 << 4
-STATUS_DECIMALS = 0b111
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The status word. The sign bit is left out: the weight carries its own sign."""
-
-    decimals: int
-    unstable: bool
-    power_on: bool
-    overload: bool
-
-    @classmethod
-    def from_word(cls, word: int) -> Status:
-        """`overload` stands for both: more than the load cell bears, more than the converter can say."""
-        return cls(
-            decimals=word & STATUS_DECIMALS,
-            unstable=bool(word & STATUS_UNSTABLE),
-            power_on=bool(word & STATUS_POWER_ON),
-            overload=bool(word & (STATUS_OVERLOAD | STATUS_OVERFLOW)),
-        )
-
-
-def weight_from_registers(data: bytes, decimals: int) -> float:
-    """Grams from the four bytes of the weight registers."""
-    return float(int.from_bytes(data, "big", signed=True)) / float(10**decimals)
+GRAMS_OF = {"g": 1.0, "kg": 1000.0}
+ACKNOWLEDGE = "acknowledge_power_on"
+_FLAGS = ("unstable", "power_on", "overload", "overflow")  # each only where the device has it
 
 
 class WeightTransmitter:
-    """One transmitter on a bus; implements `Scale`."""
+    """One transmitter on a bus; implements `Scale`.
 
-    def __init__(self, bus: Bus, *, address: int) -> None:
-        if not 1 <= address <= codec.MAX_ADDRESS:
-            raise MisconfiguredError(f"scale address {address}: must be in 1..{codec.MAX_ADDRESS}")
-        self._bus = bus
-        self._address = address
-        self._owed = False
+    Its profile has `weight` in g or kg, and as many of `unstable`, `power_on`, `overload` and `overflow` (both stand
+    for too much) as the device tells.
+    """
+
+    def __init__(self, bus: Bus, *, address: int, profile: Profile | None = None, framing: Framing = RTU) -> None:
+        self._meter = Meter(
+            bus, address=address, profile=profile or load_profile("weight_transmitter"), framing=framing
+        )
+        self._meter.station.name = f"scale {address}"
+        known = self._meter.profile
+        known.need("weight")
+        weight = known.values["weight"]
+        if weight.unit not in GRAMS_OF:
+            raise MisconfiguredError(f"profile {known.name}: value.weight.unit: must be g or kg")
+        self._grams = GRAMS_OF[weight.unit]
+        self._flags = [name for name in _FLAGS if name in known.values]
+        names = reading.with_decimals(known, [*self._flags, "weight"])
+        plan = reading.blocks(known, names)
+        self._plan = sorted(plan, key=lambda block: "weight" in block.names)
 
     async def sample(self) -> WeightSample:
         """The weight now. Raises UnavailableError, also if the device refuses (its number stands in the sentence)."""
-        if self._owed:
-            # After a request without a reply the next status may be a late one: read it once and forget it.
-            await self._read(REGISTER_STATUS, 1, Priority.WEIGHT)
-            self._owed = False
-        word = int.from_bytes(await self._read(REGISTER_STATUS, 1, Priority.WEIGHT), "big")
-        # The second half goes before the first halves of other scales, so that both halves tell of one moment.
-        weight = await self._read(REGISTER_WEIGHT, 2, Priority.STATUS)
-        status = Status.from_word(word)
+        raws: dict[str, Raw] = {}
+        # The later parts go before the first parts of other scales, so that all tell of one moment.
+        for number, block in enumerate(self._plan):
+            try:
+                raws |= await self._meter.read_block(block, Priority.STATUS if number else Priority.WEIGHT)
+            except RefusedError as error:
+                raise UnavailableError(str(error)) from error
+        found = self._meter.measured([*self._flags, "weight"], raws)
+        weight = found["weight"]
+        if weight.value is None or isinstance(weight.value, tuple):
+            raise UnavailableError(f"{self._meter.station.name}: weight {weight.problem}")
+        flags = {name: bool(found[name].value) for name in self._flags}
         return WeightSample(
-            gross_g=weight_from_registers(weight, status.decimals),
-            stable=not status.unstable,
-            power_on=status.power_on,
-            overload=status.overload,
+            gross_g=float(weight.value) * self._grams,
+            stable=not flags.get("unstable", False),
+            power_on=flags.get("power_on", False),
+            overload=flags.get("overload", False) or flags.get("overflow", False),
         )
 
     async def acknowledge_power_on(self) -> None:
-        """Write 0 to the status register, which clears the power-up bit. Raises UnavailableError."""
-        await self._ask(codec.WriteRegisters(self._address, REGISTER_STATUS, (0,)), Priority.WEIGHT)
-
-    async def _read(self, register: int, count: int, priority: Priority) -> bytes:
-        return await self._ask(codec.ReadHolding(self._address, register, count), priority)
-
-    async def _ask(self, request: codec.ReadHolding | codec.WriteRegisters, priority: Priority) -> bytes:
-        frame = request.to_bytes()
-        parser = codec.ReplyParser(request, self._bus.fault)
-        exchange: Exchange[bytes | codec.Refusal] = Exchange(
-            priority=priority, encode=lambda: frame, feed=parser.feed, timeout_s=REPLY_TIMEOUT_S
-        )
+        """Clear the power-up flag, where the device has one. Raises UnavailableError."""
+        if ACKNOWLEDGE not in self._meter.profile.commands:
+            return
         try:
-            reply = await self._bus.request(exchange)
-        except NoReplyError:
-            self._owed = True
-            raise
-        if isinstance(reply, codec.Refusal):
-            self._bus.fault("unexpected", f"address {self._address} refuses with exception {reply.code}")
-            raise UnavailableError(f"scale {self._address}: refuses with exception {reply.code}")
-        return reply
+            await self._meter.command(ACKNOWLEDGE)
+        except RefusedError as error:
+            raise UnavailableError(str(error)) from error

@@ -1,22 +1,21 @@
-"""Weight transmitters on a Modbus RTU line: FC03 over their register map, FC10 to acknowledge a power-up."""
+"""A Modbus RTU line with any devices on it, and the weight transmitter: FC03 over its map, FC10 for a power-up."""
 
 from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from simulators.hardware.device import FrameBuffer
+from simulators.hardware.modbus_unit import BAD_ADDRESS, BAD_VALUE, HOLDING, WRITE_COILS, WRITE_REGISTERS, Unit, answer
 
-READ, WRITE = 0x03, 0x10
-BAD_FUNCTION, BAD_ADDRESS, BAD_VALUE = 1, 2, 3
-MAX_READ = 125
 REG_ADDRESS, REG_BAUD, REG_STATUS, REG_CALIBRATED, REG_RAW, REG_WEIGHT, REG_NET = 0, 1, 8, 30, 44, 80, 82
 OVERLOAD, ZERO, UNSTABLE, POWER_ON, NEGATIVE = 1 << 9, 1 << 7, 1 << 5, 1 << 4, 1 << 3
 BAUD_9600 = 3
 RAW_PER_GRAM = 420
+SHORT_REQUESTS = frozenset({0x07, 0x0B, 0x0C, 0x11})  # functions without data, which nobody here knows
 
 
 class Reading(Protocol):
@@ -57,11 +56,6 @@ def sealed(body: bytes) -> bytes:
     return body + crc16(body).to_bytes(2, "little")
 
 
-def reply_read(address: int, registers: list[int]) -> bytes:
-    """The reply of FC03 with these register values."""
-    return sealed(struct.pack(f">BBB{len(registers)}H", address, READ, 2 * len(registers), *registers))
-
-
 def words(value: int) -> tuple[int, int]:
     """A signed 32-bit value as two registers, high word first."""
     high, low = struct.unpack(">HH", struct.pack(">i", max(-(2**31), min(2**31 - 1, value))))
@@ -70,14 +64,17 @@ def words(value: int) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Transmitter:
-    """One transmitter: which load cell, how many decimals it shows."""
+    """One weight transmitter: which load cell, how many decimals it shows."""
 
     name: str
     cell: Cell
     decimals: int = 1
+    writes: ClassVar[frozenset[int]] = frozenset({WRITE_REGISTERS})
 
-    def registers(self, address: int) -> dict[int, int]:
+    def table(self, kind: int, address: int) -> Mapping[int, int]:
         """The whole map as one conversion fills it."""
+        if kind != HOLDING:
+            return {}
         reading = self.cell.read()
         shown = round(reading.gross_g * 10**self.decimals)
         status = (
@@ -99,12 +96,22 @@ class Transmitter:
             table[register], table[register + 1] = words(value)
         return table
 
+    def write(self, kind: int, first: int, values: Sequence[int]) -> int:
+        """Only a 0 to the status is taken: it acknowledges a power-up. All else needs an unlock that nobody has."""
+        del kind
+        if (first, len(values)) != (REG_STATUS, 1):
+            return BAD_ADDRESS
+        if values[0]:
+            return BAD_VALUE
+        self.cell.acknowledge()
+        return 0
+
 
 class ModbusBus:
-    """Transmitters by address on one line. Frames are cut by length and CRC, so fragments and noise do no harm."""
+    """Devices by address on one line. Frames are cut by length and CRC, so fragments and noise do no harm."""
 
-    def __init__(self, transmitters: Mapping[int, Transmitter]) -> None:
-        self.transmitters = dict(transmitters)
+    def __init__(self, units: Mapping[int, Unit]) -> None:
+        self.units = dict(units)
         self.counters: Counter[str] = Counter()
         self._buffer = FrameBuffer(self.counters)
 
@@ -116,12 +123,12 @@ class ModbusBus:
             if not 1 <= held[1] <= 0x7F:
                 self._buffer.skip()
                 continue
-            if held[1] in (0x0F, WRITE):
+            if held[1] in (WRITE_COILS, WRITE_REGISTERS):
                 if len(held) < 7:
                     break
                 length = 9 + held[6]
             else:
-                length = 8
+                length = 4 if held[1] in SHORT_REQUESTS else 8
             if len(held) < length:
                 break
             if sealed(bytes(held[: length - 2]))[-2:] != held[length - 2 : length]:
@@ -131,43 +138,13 @@ class ModbusBus:
             frames.append(self._buffer.cut(length))
         return frames
 
-    def answer(self, frame: bytes, real_s: float) -> bytes:  # noqa: ARG002  # a transmitter has no real time
-        address, function = frame[0], frame[1]
-        transmitter = self.transmitters.get(address)
-        if transmitter is None:
+    def answer(self, frame: bytes, real_s: float) -> bytes:  # noqa: ARG002  # these devices have no real time
+        address = frame[0]
+        unit = self.units.get(address)
+        if unit is None:
             self.counters["foreign_address"] += 1
             return b""
-        if function == READ:
-            return self._read(transmitter, address, *struct.unpack(">HH", frame[2:6]))
-        if function == WRITE:
-            return self._write(transmitter, address, frame)
-        return self._exception(address, function, BAD_FUNCTION)
+        return sealed(bytes((address,)) + answer(unit, address, frame[1:-2], self.counters))
 
     def disguise(self, reply: bytes) -> bytes:
         return sealed(bytes([reply[0] % 247 + 1, *reply[1:-2]]))
-
-    def _read(self, transmitter: Transmitter, address: int, first: int, count: int) -> bytes:
-        if not 1 <= count <= MAX_READ:
-            return self._exception(address, READ, BAD_VALUE)
-        table = transmitter.registers(address)
-        wanted = range(first, first + count)
-        if any(register not in table for register in wanted):
-            return self._exception(address, READ, BAD_ADDRESS)
-        self.counters["reads"] += 1
-        return reply_read(address, [table[register] for register in wanted])
-
-    def _write(self, transmitter: Transmitter, address: int, frame: bytes) -> bytes:
-        first, count, size = struct.unpack(">HHB", frame[2:7])
-        if size != 2 * count or not count:
-            return self._exception(address, WRITE, BAD_VALUE)
-        if (first, count) != (REG_STATUS, 1):
-            return self._exception(address, WRITE, BAD_ADDRESS)
-        if frame[7:9] != b"\x00\x00":
-            return self._exception(address, WRITE, BAD_VALUE)
-        transmitter.cell.acknowledge()
-        self.counters["acknowledged"] += 1
-        return sealed(frame[:6])
-
-    def _exception(self, address: int, function: int, code: int) -> bytes:
-        self.counters[f"exception_{code}"] += 1
-        return sealed(bytes([address, function | 0x80, code]))

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from simulators.hardware.modbus import ModbusBus, Transmitter, crc16, reply_read, words
+from simulators.hardware.modbus import ModbusBus, Transmitter, crc16, words
 from simulators.world.scales import Reading
+
+
+def reply_read(address: int, registers: list[int]) -> bytes:
+    """The reply of FC03 with these register values."""
+    body = bytes((address, 3, 2 * len(registers))) + b"".join(value.to_bytes(2, "big") for value in registers)
+    return body + crc16(body).to_bytes(2, "little")
 
 
 class Cell:

@@ -395,7 +395,7 @@ def test_real_hardware_is_left_alone_and_an_idle_scale_answers(tmp_path: Path) -
     with pytest.raises(NotThereError):
         rig.port("lock-bus")
     scales: Any = rig.ports["scale-bus"].device
-    assert abs(scales.transmitters[9].cell.read().gross_g) < 5
+    assert abs(scales.units[9].cell.read().gross_g) < 5
     assert rig.scanner_of("tobacco") is None
 
 
