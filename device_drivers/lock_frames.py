@@ -13,6 +13,7 @@ from device_drivers.faults import OnFault
 T = TypeVar("T")
 F = TypeVar("F")
 
+Ear = Callable[[bytes], T | None]
 Debt = tuple[str, int]  # a kind of reply and the channel that it names; 0: the whole board
 
 
@@ -33,7 +34,7 @@ class Question(Generic[T]):
     """
 
     frame: bytes
-    listen: Callable[[], Callable[[bytes], T | None]]
+    listen: Callable[[], Ear[T]]
     debt: Debt
     taken_for: tuple[Debt, ...] = ()
 
@@ -143,13 +144,13 @@ def ear(
     *,
     echo: bool,
     on_fault: OnFault,
-) -> Callable[[], Callable[[bytes], T | None]]:
+) -> Callable[[], Ear[T]]:
     """An ear for `Question.listen`: frames behind our echo, each asked what it means; the first that answers counts.
 
     `means` returns None for a frame that is no reply to this question, and has told why.
     """
 
-    def listen() -> Callable[[bytes], T | None]:
+    def listen() -> Ear[T]:
         own = Echo(sent if echo else b"", on_fault)
         frames = decoder()
 
@@ -160,6 +161,11 @@ def ear(
         return feed
 
     return listen
+
+
+def mute() -> Ear[PulseSaid]:
+    """An ear for a board that says nothing to a pulse."""
+    return lambda _data: None
 
 
 def low_sum(data: bytes) -> int:

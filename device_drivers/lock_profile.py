@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -50,13 +50,26 @@ class Profile:
         """The door behind a switch, from what the maker's table calls locked when the wiring is locked_short."""
         return Door.CLOSED if says_locked == (self.feedback_polarity == "locked_short") else Door.OPEN
 
-    def doors(self, bits: bytes, channels: int, usual: BitOrder) -> dict[int, Door]:
-        """Every door of a board from one bit a lock, 1 being what the maker's table calls locked."""
+    def bits(self, data: bytes, channels: int, usual: BitOrder) -> dict[int, bool]:
+        """One bit a lock, by channel."""
         order = self.bit_order or usual
-        ordered = bits if order.startswith("first") else bits[::-1]
+        ordered = data if order.startswith("first") else data[::-1]
 
         def bit(channel: int) -> bool:
             place = (channel - 1) % 8
             return bool(ordered[(channel - 1) // 8] >> (place if order.endswith("lsb") else 7 - place) & 1)
 
-        return {channel: self.door(says_locked=bit(channel)) for channel in range(1, channels + 1)}
+        return {channel: bit(channel) for channel in range(1, channels + 1)}
+
+    def doors(self, data: bytes, channels: int, usual: BitOrder) -> dict[int, Door]:
+        """Every door of a board from one bit a lock, 1 being what the maker's table calls locked."""
+        return {channel: self.door(says_locked=bit) for channel, bit in self.bits(data, channels, usual).items()}
+
+
+def checked(profile: Profile, address: int, *, addresses: range, dialects: Sequence[str]) -> Profile:
+    """The same profile. Raises MisconfiguredError for an address or a dialect that the family does not have."""
+    if address not in addresses:
+        raise MisconfiguredError(f"lock board address {address}: must be in {addresses[0]}..{addresses[-1]}")
+    if profile.dialect and profile.dialect not in dialects:
+        raise MisconfiguredError(f"dialect {profile.dialect!r}: must be one of {', '.join(dialects)}")
+    return profile

@@ -19,6 +19,8 @@ from contracts.planogram import (
     ShelfPlace,
     StoreDocument,
 )
+from device_drivers.lock_boards import LOCK_BOARDS
+from device_drivers.lock_profile import MAX_HOLD_OFF_S, MIN_HOLD_OFF_S, BitOrder
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 MAX_FILE_BYTES = 1 << 20
@@ -71,7 +73,7 @@ class BusConfig(Section):
 
     id: Id
     url: str = Field(description="serial:///dev/ttyUSB0?baud=9600")
-    protocol: Literal["lock_8a", "modbus_rtu", "scanner", "id_card"]
+    protocol: Literal["lock_8a", "lock_cu16", "lock_cu48", "lock_winnsen", "modbus_rtu", "scanner", "id_card"]
 
     @field_validator("url")
     @classmethod
@@ -99,9 +101,19 @@ class LockBoardConfig(Section):
     kind: Literal["lock_board"]
     id: Id
     bus: Id
-    address: int = Field(ge=1, le=32)
+    family: Literal["lock_8a", "lock_cu16", "lock_cu48", "lock_winnsen"] = Field(
+        default="lock_8a", description="what the board speaks; its bus must speak the same"
+    )
+    address: int = Field(ge=0, le=32)
     feedback_polarity: Literal["locked_short", "open_short"] = Field(
         description="how the feedback switch is wired; it inverts every status bit, so it must be said"
+    )
+    dialect: str = Field(default="", max_length=32, description="a form of the family's frames; empty: the usual one")
+    bit_order: BitOrder | Literal[""] = Field(
+        default="", description="where lock 1 stands in the status of a whole board; empty: as usual in its family"
+    )
+    hold_off_s: float = Field(
+        default=MIN_HOLD_OFF_S, ge=MIN_HOLD_OFF_S, le=MAX_HOLD_OFF_S, description="seconds between two pulses"
     )
     echo: bool = Field(default=False, description="true if the RS-485 adapter repeats what we send")
 
@@ -181,7 +193,7 @@ class ShelfConfig(Section):
 class CompartmentConfig(Section):
     id: Id
     lock: Id
-    channel: int = Field(ge=1, le=24)
+    channel: int = Field(ge=1, le=48)
     shelf: tuple[ShelfConfig, ...] = Field(min_length=1)
 
 
@@ -271,9 +283,9 @@ class StoreConfig(Section):
 
 
 def _model(device: DeviceConfig) -> str:
-    return {"lock_board": "8A/80", "scale": "Modbus RTU", "scanner": "serial", "id_card": "SAM", "camera": "camera"}[
-        device.kind
-    ]
+    if isinstance(device, LockBoardConfig):
+        return LOCK_BOARDS[device.family].title
+    return {"scale": "Modbus RTU", "scanner": "serial", "id_card": "SAM", "camera": "camera"}[device.kind]
 
 
 def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
@@ -304,7 +316,7 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
             )
         ports[line.port] = line.id
     addresses: dict[tuple[str, int], str] = {}
-    protocol_of = {"lock_board": "lock_8a", "scale": "modbus_rtu", "scanner": "scanner", "id_card": "id_card"}
+    protocol_of = {"scale": "modbus_rtu", "scanner": "scanner", "id_card": "id_card"}
     for device in config.device:
         if isinstance(device, CameraConfig):
             if device.read_codes_every and device.codes_cabinet not in {c.id for c in config.cabinet}:
@@ -314,13 +326,14 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
                 )
             continue
         bus = buses.get(device.bus)
+        speaks = device.family if isinstance(device, LockBoardConfig) else protocol_of[device.kind]
         if bus is None:
             yield f"device.{device.id}.bus", f"no bus is called {device.bus!r}; there is: {', '.join(buses) or 'none'}"
-        elif bus.protocol != protocol_of[device.kind]:
-            yield (
-                f"device.{device.id}.bus",
-                f"bus {bus.id!r} speaks {bus.protocol}, a {device.kind} needs {protocol_of[device.kind]}",
-            )
+        elif bus.protocol != speaks:
+            yield f"device.{device.id}.bus", f"bus {bus.id!r} speaks {bus.protocol}, this {device.kind} needs {speaks}"
+        if isinstance(device, LockBoardConfig):
+            wrong = LOCK_BOARDS[device.family].wrong(device.address, device.dialect)
+            yield from ((f"device.{device.id}.{key}", fix) for key, fix in wrong)
         if isinstance(device, LockBoardConfig | ScaleConfig):
             place = (device.bus, device.address)
             if place in addresses:
@@ -346,6 +359,8 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
         lock = devices.get(compartment.lock)
         if not isinstance(lock, LockBoardConfig):
             yield f"{where}.lock", f"no lock_board is called {compartment.lock!r}"
+        elif compartment.channel > (most := LOCK_BOARDS[lock.family].channels_of(lock.dialect)):
+            yield f"{where}.channel", f"{compartment.lock!r} has {most} channels; name one of them"
         channel = (compartment.lock, compartment.channel)
         if channel in channels:
             yield (

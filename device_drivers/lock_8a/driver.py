@@ -7,15 +7,15 @@ from typing import Literal, TypeVar
 
 from device_drivers.bus import Bus
 from device_drivers.capabilities import Door
-from device_drivers.errors import MisconfiguredError
 from device_drivers.faults import OnFault
 from device_drivers.lock_8a import codec
 from device_drivers.lock_board import LockBoard
-from device_drivers.lock_frames import Debt, PulseSaid, Question, ear
-from device_drivers.lock_profile import MIN_HOLD_OFF_S, BitOrder, FeedbackPolarity, Profile
+from device_drivers.lock_frames import Debt, Ear, PulseSaid, Question, ear
+from device_drivers.lock_profile import MIN_HOLD_OFF_S, BitOrder, FeedbackPolarity, Profile, checked
 
 T = TypeVar("T")
 
+ADDRESSES = range(1, codec.MAX_BOARD + 1)
 DIALECTS = ("8a", "8a_99")  # 8a_99: an older board, whose whole is asked for with another function
 
 
@@ -33,10 +33,6 @@ class LockBoard8A(LockBoard):
         bit_order: BitOrder | Literal[""] = "",
         hold_off_s: float = MIN_HOLD_OFF_S,
     ) -> None:
-        if not 1 <= address <= codec.MAX_BOARD:
-            raise MisconfiguredError(f"lock board address {address}: must be in 1..{codec.MAX_BOARD}")
-        if dialect and dialect not in DIALECTS:
-            raise MisconfiguredError(f"dialect {dialect!r}: must be one of {', '.join(DIALECTS)}")
         profile = Profile(
             feedback_polarity=feedback_polarity,
             echo=echo,
@@ -44,8 +40,22 @@ class LockBoard8A(LockBoard):
             bit_order=bit_order,
             hold_off_s=hold_off_s,
         )
+        checked(profile, address, addresses=ADDRESSES, dialects=DIALECTS)
         self._own = Frames8A(address, profile, bus.fault)
         super().__init__(bus, self._own, profile)
+
+    @classmethod
+    def of(cls, bus: Bus, *, address: int, profile: Profile) -> LockBoard8A:
+        """The board that a profile describes."""
+        return cls(
+            bus,
+            address=address,
+            feedback_polarity=profile.feedback_polarity,
+            echo=profile.echo,
+            dialect=profile.dialect,
+            bit_order=profile.bit_order,
+            hold_off_s=profile.hold_off_s,
+        )
 
     @property
     def hints(self) -> int:
@@ -125,7 +135,7 @@ class Frames8A:
             elif frame.head == codec.HEAD_QUERY and frame.func in (codec.SWITCH_SHORT, codec.SWITCH_OPEN):
                 yield "query", frame.lock
 
-    def _parser(self, command: codec.Frame, means: Callable[[int], T]) -> Callable[[bytes], T | None]:
+    def _parser(self, command: codec.Frame, means: Callable[[int], T]) -> Ear[T]:
         parser = codec.ReplyParser(command, echo=self._profile.echo, on_fault=self._on_fault)
 
         def feed(data: bytes) -> T | None:

@@ -11,7 +11,8 @@ from contracts.clock import Clock
 from device_drivers.bus import Bus
 from device_drivers.faults import FaultKind
 from device_drivers.id_card import IdCardReader
-from device_drivers.lock_8a import LockBoard8A
+from device_drivers.lock_boards import LOCK_BOARDS
+from device_drivers.lock_profile import Profile
 from device_drivers.modbus_rtu import WeightTransmitter
 from device_drivers.scanner import SerialScanner
 from device_drivers.serial_link import open_serial
@@ -88,12 +89,14 @@ def build(
     for device in config.device:
         match device:
             case LockBoardConfig():
-                board = LockBoard8A(
-                    devices.buses[device.bus],
-                    address=device.address,
+                profile = Profile(
                     feedback_polarity=device.feedback_polarity,
+                    dialect=device.dialect,
+                    bit_order=device.bit_order,
+                    hold_off_s=device.hold_off_s,
                     echo=device.echo,
                 )
+                board = LOCK_BOARDS[device.family].make(devices.buses[device.bus], device.address, profile)
                 devices.locks[device.id] = WatchedLock(board, watch(device.id, device.kind))
             case ScaleConfig():
                 scale = WeightTransmitter(devices.buses[device.bus], address=device.address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -15,7 +15,11 @@ from edge.config import IdCardConfig, LockBoardConfig, ScaleConfig, ScannerConfi
 from simulators.hardware.device import Device
 from simulators.hardware.faults import FaultPlan, Faults
 from simulators.hardware.id_card import Card, IdCardReader
-from simulators.hardware.lock_8a import Board, LockBus
+from simulators.hardware.lock_8a import LockBus
+from simulators.hardware.lock_cu16 import LineCU16
+from simulators.hardware.lock_cu48 import LineCU48
+from simulators.hardware.lock_line import MARGIN_S, Board, LockLine
+from simulators.hardware.lock_winnsen import LineWinnsen
 from simulators.hardware.modbus import ModbusBus, Transmitter
 from simulators.hardware.pty_port import PtyPort
 from simulators.hardware.scanner import Scanner
@@ -24,6 +28,12 @@ from simulators.world.scales import Platform, Reading
 
 REBOOT_S = 0.3  # real
 REAL_PORTS = Path("/dev")
+LOCK_LINES: Mapping[str, Callable[..., LockLine]] = {
+    "lock_8a": LockBus,
+    "lock_cu16": LineCU16,
+    "lock_cu48": LineCU48,
+    "lock_winnsen": LineWinnsen,
+}
 log = logging.getLogger("zhanggui.simulators")
 
 
@@ -39,6 +49,17 @@ class _Cell:
 
     def acknowledge(self) -> None:
         self._platform.acknowledge()
+
+
+def _board(lock: LockBoardConfig) -> Board:
+    """The board that a description means. It needs a little less rest than its host is told to give it."""
+    return Board(
+        lock.id,
+        lock.feedback_polarity,
+        dialect=lock.dialect,
+        bit_order=lock.bit_order,
+        hold_off_s=lock.hold_off_s - MARGIN_S,
+    )
 
 
 class Rig:
@@ -68,11 +89,12 @@ class Rig:
 
     def _devices_on(self, bus: str, protocol: str) -> tuple[Device, bool]:
         mine = [device for device in self._config.values() if getattr(device, "bus", None) == bus]
-        if protocol == "lock_8a":
+        if protocol in LOCK_LINES:
             locks = [device for device in mine if isinstance(device, LockBoardConfig)]
-            boards = {device.address: Board(device.id, device.feedback_polarity) for device in locks}
+            boards = {device.address: _board(device) for device in locks}
             self._boards |= {board.name: board for board in boards.values()}
-            return LockBus(boards, self._world, on_refused=self._refused), any(device.echo for device in locks)
+            line = LOCK_LINES[protocol](boards, self._world, on_refused=self._refused)
+            return line, any(device.echo for device in locks)
         if protocol == "modbus_rtu":
             scales = [device for device in mine if isinstance(device, ScaleConfig)]
             return ModbusBus(
@@ -146,7 +168,7 @@ class Rig:
         port = self.port(self.bus_of(device))
         port.silence(REBOOT_S)
         self._world.note("fault", device=device, detail="reboot")
-        if device in self._boards and isinstance(port.device, LockBus):
+        if device in self._boards and isinstance(port.device, LockLine):
             port.device.reboot(self._boards[device])
         if device in self._world.shelf_on:
             self._world.restart_scale(self._world.shelf_on[device])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from simulators.hardware.lock_8a import Board, LockBus, Polarity
+from simulators.hardware.lock_8a import LockBus
+from simulators.hardware.lock_line import Board, Polarity
 
 
 class Wall:

@@ -12,7 +12,8 @@ import pytest
 import serial
 
 from simulators.hardware.faults import FaultPlan, Faults
-from simulators.hardware.lock_8a import Board, LockBus
+from simulators.hardware.lock_8a import LockBus
+from simulators.hardware.lock_line import Board
 from simulators.hardware.modbus import ModbusBus, Transmitter
 from simulators.hardware.pty_port import PtyPort
 from simulators.hardware.scanner import Scanner
