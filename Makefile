@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Many tests wait for what is real, so more of them run beside each other than there are cores; 0: one after the other.
+WORKERS ?= 3
 
 .PHONY: help install demo test check e2e e2e-packages proof proof-packages soak clean
 
@@ -24,7 +26,7 @@ demo: install ## a whole store and a cloud on this machine; prints two addresses
 	@$(BIN)/zhanggui demo $(ARGS)
 
 test: install ## the test suite; needs pip alone
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: install ## lint, types, floors, documents
 	@$(BIN)/ruff check .

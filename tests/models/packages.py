@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -17,9 +18,9 @@ def digest(data: bytes) -> str:
 
 
 def tarball(files: dict[str, bytes], *, link: str = "") -> bytes:
-    """A .tgz of `files`; `link` is a name that is a symbolic link instead."""
+    """A .tgz of `files`, byte for byte the same in every process; `link` is a name that is a symbolic link instead."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+    with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             if name == link:
