@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +64,22 @@ def broker() -> Iterator[BrokerAddress]:
         process.wait(10)
 
 
+def waiting() -> str:
+    """Where each task of the running loop stands, down to what it awaits, a line each; empty where no loop runs."""
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:
+        return ""
+    said = ""
+    for task in tasks:
+        said += f"\n  {task.get_name()}:"
+        coroutine = task.get_coro()
+        while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+            said += f" > {frame.f_code.co_qualname} {Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            coroutine = coroutine.cr_await
+    return said
+
+
 @pytest.fixture(autouse=True)
 def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that waits for ever fails, instead of taking the whole run with it. A soak takes what it takes."""
@@ -71,7 +89,7 @@ def _no_test_hangs(request: pytest.FixtureRequest) -> Iterator[None]:
     after_s = PROOF_HANGS_AFTER_S if request.node.get_closest_marker("proof") else HANGS_AFTER_S
 
     def late(_signal: int, _frame: object) -> None:
-        raise TimeoutError(f"the test hangs: no end after {after_s} s")
+        raise TimeoutError(f"the test hangs: no end after {after_s} s{waiting()}")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(after_s)
