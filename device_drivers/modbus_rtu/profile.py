@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -210,7 +210,7 @@ def _table(raw: object, kind: type[T], key: str, problems: list[str]) -> T | Non
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        problems.append(_said(key, str(error)))
+        problems.append(_said(kind, key, str(error)))
         return None
 
 
@@ -219,12 +219,22 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return f"unknown key; {f'did you mean {near[0]}?' if near else 'remove it, there are: ' + ', '.join(known)}"
 
 
-def _said(key: str, message: str) -> str:
+def _said(kind: type[msgspec.Struct], key: str, message: str) -> str:
     """The library's sentence as key and fix."""
     what, _, path = message.partition(" - at `$")
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
         return f"{key}.{missing[1]}: is missing; add it"
-    return f"{key}{path.rstrip('`')}: {what[:1].lower()}{what[1:]}; mend it"
+    path = path.rstrip("`")
+    if what.startswith("Invalid enum value") and (choices := _choices(get_type_hints(kind)[path.lstrip(".")])):
+        return f"{key}{path}: must be one of {', '.join(choices)}"
+    return f"{key}{path}: {what[:1].lower()}{what[1:]}; mend it"
+
+
+def _choices(hint: Any) -> list[str]:
+    """What a Literal allows, also inside of an Optional."""
+    if get_origin(hint) is Literal:
+        return [str(choice) for choice in get_args(hint)]
+    return [choice for part in get_args(hint) for choice in _choices(part)]
 
 
 def _wrong_value(value: ValueTable, values: Mapping[str, ValueTable]) -> Iterator[tuple[str, str]]:
