@@ -12,9 +12,9 @@ from enum import Enum
 from device_drivers.faults import OnFault
 
 PREAMBLE = b"\xaa\xaa\xaa\x96\x69"
-MIN_LENGTH = 4  # SW1 SW2 SW3 CHK
-MAX_LENGTH = 2321 - 7  # a card with two fingerprints
-MAX_FRAME_BYTES = 7 + MAX_LENGTH
+HEAD_BYTES = 7  # preamble and length
+ANSWER_LENGTHS = range(4, 2321 - HEAD_BYTES + 1)  # from SW1 SW2 SW3 CHK to a card with two fingerprints
+MAX_FRAME_BYTES = HEAD_BYTES + ANSWER_LENGTHS[-1]
 
 
 class Command(Enum):
@@ -69,69 +69,68 @@ def seal(content: bytes) -> bytes:
     return PREAMBLE + body + bytes((check_byte(body),))
 
 
-class AnswerDecoder:
-    """Finds one answer in a stream with noise in it.
+class FrameFinder:
+    """Finds frames in a stream with noise in it, in one buffer of fixed size.
 
-    It works in one buffer of fixed size, so that no copy of a person's data is left behind by growth. `wipe` zeroes
-    it; a wiped decoder takes no more bytes.
+    A buffer that grows, a slice of it and even an assignment to a slice leave copies behind in freed memory. Here
+    bytes are moved through views alone, and what they leave is zeroed at once.
     """
 
-    def __init__(self, on_fault: OnFault) -> None:
-        self._buffer = bytearray(MAX_FRAME_BYTES)
+    def __init__(self, on_fault: OnFault, lengths: range) -> None:
+        self._buffer = bytearray(HEAD_BYTES + lengths[-1])
+        self._view = memoryview(self._buffer)
         self._filled = 0
-        self._done = False
+        self._lengths = lengths
         self._on_fault = on_fault
-
-    def feed(self, data: bytes) -> Answer | None:
-        """The answer, once it is whole. All after the first answer is dropped."""
-        rest = memoryview(data)
-        while rest and not self._done:
-            taken = min(len(rest), MAX_FRAME_BYTES - self._filled)
-            self._buffer[self._filled : self._filled + taken] = rest[:taken]
-            self._filled += taken
-            rest = rest[taken:]
-            answer = self._parse()
-            if answer is not None:
-                self._done = True
-                return answer
-        return None
-
-    def wipe(self) -> None:
-        """Zero everything that was received."""
-        self._done = True
-        self._filled = 0
-        self._buffer[:] = bytes(MAX_FRAME_BYTES)
 
     @property
     def buffered(self) -> int:
         """Bytes held back for the next call."""
         return self._filled
 
-    def _parse(self) -> Answer | None:
-        """An answer at the front of the buffer; drops what is none, so that the buffer is never full afterwards."""
+    def put(self, data: memoryview) -> memoryview:
+        """Take what fits; the rest."""
+        taken = min(len(data), len(self._buffer) - self._filled)
+        self._view[self._filled : self._filled + taken] = data[:taken]
+        self._filled += taken
+        return data[taken:]
+
+    def find(self) -> memoryview | None:
+        """The content of the frame at the front, between LEN and CHK.
+
+        Drops what is none, so that without a frame the buffer is never full afterwards.
+        """
         noise = 0
         while True:
             start = self._start()
             noise += start
             self._drop(start)
-            if self._filled < 7:
+            if self._filled < HEAD_BYTES:
                 break
-            length = int.from_bytes(self._buffer[5:7], "big")
-            if not MIN_LENGTH <= length <= MAX_LENGTH:
+            length = self._buffer[5] << 8 | self._buffer[6]
+            if length not in self._lengths:
                 self._on_fault("framing", "an impossible length")
                 self._drop(1)
                 continue
-            if self._filled < 7 + length:
+            if self._filled < HEAD_BYTES + length:
                 break
-            view = memoryview(self._buffer)
-            if check_byte(view[5 : 6 + length]) != view[6 + length]:
+            if check_byte(self._view[5 : 6 + length]) != self._buffer[6 + length]:
                 self._on_fault("crc", "wrong check byte")
                 self._drop(1)
                 continue
-            return Answer(view[9], view[10 : 6 + length])
+            return self._view[HEAD_BYTES : 6 + length]
         if noise:
-            self._on_fault("framing", f"{noise} bytes of no answer")
+            self._on_fault("framing", f"{noise} bytes of no frame")
         return None
+
+    def forget_first(self, content: memoryview) -> None:
+        """Drop the frame that was found."""
+        self._drop(HEAD_BYTES + len(content) + 1)
+
+    def wipe(self) -> None:
+        """Zero everything that was received."""
+        self._filled = 0
+        self._view[:] = bytes(len(self._buffer))
 
     def _start(self) -> int:
         """Where a preamble begins, or may begin; else the end of what was received."""
@@ -139,7 +138,7 @@ class AnswerDecoder:
         if at >= 0:
             return at
         for half in range(len(PREAMBLE) - 1, 0, -1):
-            if half <= self._filled and self._buffer[self._filled - half : self._filled] == PREAMBLE[:half]:
+            if half <= self._filled and self._view[self._filled - half : self._filled] == PREAMBLE[:half]:
                 return self._filled - half
         return self._filled
 
@@ -147,6 +146,30 @@ class AnswerDecoder:
         """Move the rest to the front and zero what it leaves behind."""
         if count:
             left = self._filled - count
-            self._buffer[:left] = self._buffer[count : self._filled]
-            self._buffer[left : self._filled] = bytes(count)
+            self._view[:left] = self._view[count : self._filled]
+            self._view[left : self._filled] = bytes(count)
             self._filled = left
+
+
+class AnswerDecoder(FrameFinder):
+    """Finds one answer. A wiped decoder takes no more bytes."""
+
+    def __init__(self, on_fault: OnFault) -> None:
+        super().__init__(on_fault, ANSWER_LENGTHS)
+        self._done = False
+
+    def feed(self, data: bytes) -> Answer | None:
+        """The answer, once it is whole. All after the first answer is dropped."""
+        rest = memoryview(data)
+        while rest and not self._done:
+            rest = self.put(rest)
+            content = self.find()
+            if content is not None:
+                self._done = True
+                return Answer(content[2], content[3:])
+        return None
+
+    def wipe(self) -> None:
+        """Zero everything that was received."""
+        self._done = True
+        super().wipe()

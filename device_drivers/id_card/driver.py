@@ -19,8 +19,9 @@ class IdCardReader:
     """Implements `AdultProof`.
 
     `day_key` gives the secret of the day, `today` the calendar day of the store. With `strict_birthday` a person is
-    adult from the day after the 18th birthday. Buffers with personal data are zeroed as soon as the card was judged;
-    the pieces in which the port delivered them are immutable in Python and are only let go.
+    adult from the day after the 18th birthday. Buffers with personal data are zeroed as soon as the card was judged.
+    The pieces in which a port delivers them are zeroed too if the bus opens it with `open_private`; those of any other
+    link are only let go.
     """
 
     def __init__(
@@ -88,3 +89,20 @@ class IdCardReader:
             self._bus.fault("unexpected", str(error))
             return None
         return person.judge(text, day_key=self._day_key(), today=self._today(), strict_birthday=self._strict_birthday)
+
+
+async def module_status(bus: Bus) -> int:
+    """The last status byte of the security module about itself. Raises UnavailableError."""
+    decoder = AnswerDecoder(bus.fault)
+    try:
+        answer = await bus.request(
+            Exchange(
+                priority=Priority.STATUS,
+                encode=Command.SAM_STATUS.to_bytes,
+                feed=decoder.feed,
+                timeout_s=REPLY_TIMEOUT_S,
+            )
+        )
+        return answer.status
+    finally:
+        decoder.wipe()

@@ -91,9 +91,12 @@ def _in_force(text: memoryview, today: date) -> bool:
 
 def _ascii(field: memoryview) -> bytearray:
     """The characters of a UTF-16LE field as bytes the caller can zero; all zero if one of them is not ASCII."""
-    if any(field[1::2]):
-        return bytearray(len(field) // 2)
-    return bytearray(field[::2])
+    characters = bytearray(len(field) // 2)
+    if not any(field[1::2]):
+        # One by one: a copy of every other byte goes through a buffer that is freed as it is.
+        for place in range(len(characters)):
+            characters[place] = field[2 * place]
+    return characters
 
 
 def _date(digits: bytearray) -> date | None:

@@ -29,6 +29,8 @@ class Card:
     number: str
     valid_from: str = "20200101"
     valid_to: str = "20400101"
+    name: str = "样本"
+    address: str = "样本市样本路一号"
 
     def __post_init__(self) -> None:
         if len(self.number) != 18 or not self.number.startswith("000000"):
@@ -38,11 +40,11 @@ class Card:
         """The 256 bytes of text on the chip: fixed fields of UTF-16, padded with spaces."""
         sex = "1" if self.number[16:17] in "13579" else "2"
         fields = (
-            ("样本", 30),
+            (self.name, 30),
             (sex, 2),
             ("01", 4),
             (self.number[6:14], 16),
-            ("样本市样本路一号", 70),
+            (self.address, 70),
             (self.number, 36),
             ("样本市公安局", 30),
             (self.valid_from, 16),
@@ -150,3 +152,10 @@ class IdCardReader:
         photo = bytes(i * 7 % 256 for i in range(PHOTO_BYTES))  # no picture of anybody
         lengths = TEXT_BYTES.to_bytes(2, "big") + PHOTO_BYTES.to_bytes(2, "big")
         return reply(OK, lengths + self._card.text() + photo)
+
+
+def on_bench() -> IdCardReader:
+    """A reader with a made-up card of an adult on it."""
+    reader = IdCardReader()
+    reader.card = Card("000000199001010018")
+    return reader
