@@ -74,9 +74,9 @@ CAUSES: tuple[Cause, ...] = (
     Cause((State.HEATING,), "warm", State.READY),
     Cause((State.READY,), "a puff begins", State.PUFFING),
     Cause((State.PUFFING,), "it ends", State.READY),
-    Cause((State.READY, State.PUFFING), "puffs used", State.COOLDOWN),
+    Cause((State.PUFFING,), "it was the last", State.COOLDOWN),
     Cause(_HEATED, "host silent 2 s", State.COOLDOWN),
-    Cause(_HEATED, "session 180 s", State.COOLDOWN),
+    Cause((State.READY, State.PUFFING), "session 180 s", State.COOLDOWN),  # the limits before come sooner
     Cause((State.HEATING,), "45 s, not warm", State.FAULT),  # HEATER_OPEN
     Cause(_HEATED, "door, too hot, no airflow 1 s, sensor", State.FAULT),
     Cause((State.COOLDOWN,), "cool", State.PURGE),

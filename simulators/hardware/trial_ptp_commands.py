@@ -150,7 +150,7 @@ class Commands:
                 return BAD_PARAM, b""
             changes[kind] = int.from_bytes(value, "big", signed=kind == SETPOINT)
             at += 2 + len(value)
-        bounds = {SETPOINT: (1000, 2550), MAX_PUFFS: (1, 20), LIMIT: (10, int(s.SESSION_S))}
+        bounds = {SETPOINT: (1000, 2750), MAX_PUFFS: (1, 20), LIMIT: (10, int(s.SESSION_S))}
         for kind, number in changes.items():
             if kind not in bounds or not bounds[kind][0] <= number <= bounds[kind][1]:
                 return BAD_PARAM, b""
