@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -125,6 +126,7 @@ class Profile:
         return value.word_order or self.device.word_order
 
 
+@cache
 def load_profile(name: str) -> Profile:
     """A shipped profile. Raises MisconfiguredError with the names that there are."""
     known = shipped_names()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import struct
 import tomllib
 from importlib.resources import files
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import device_drivers.profiles
 from device_drivers.errors import MisconfiguredError
 from device_drivers.modbus_rtu import load_profile, read_profile, reading
+from device_drivers.modbus_rtu.__main__ import main
 from device_drivers.modbus_rtu.pdu import Read, Values
 from device_drivers.modbus_rtu.profile import MAX_FILE_BYTES, json_schema, parse_profile, shipped_names
 
@@ -259,3 +261,15 @@ def test_no_reply_of_the_right_length_breaks_a_reading(name, data):
     for value in profile.values:
         one = reading.measured(profile, value, raws)
         assert (one.value is None) == bool(one.problem)
+
+
+def test_a_maker_of_profiles_gets_the_schema_and_a_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main([]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema()
+    good, bad = tmp_path / "good.toml", tmp_path / "bad.toml"
+    good.write_text(GOOD)
+    bad.write_text(GOOD.replace("scale", "scal"))
+    assert main([str(good)]) == 0
+    assert capsys.readouterr().out == f"{good}: 1 values in 1 reads, 0 commands\n"
+    assert main([str(bad), str(good)]) == 1
+    assert capsys.readouterr().err == f"{bad}: value.power.scal: unknown key; did you mean scale?\n"
