@@ -1,8 +1,9 @@
 """The bytes of the KERONG CU48 boards and of their dialect CU12. Locks count from 0 here.
 
-CU48: 02 ADDR LOCKER CMD 03 SUM; the status comes as 02 ADDR 00 75 D1..D6 SUM, with 03 before the sum or without. One
-public source disagrees with itself about a length byte behind 75: that form is a dialect of its own, because the first
-eleven bytes of a reply with it can look like a whole reply without it.
+CU48: 02 ADDR LOCKER CMD 03 SUM; the status comes as 02 ADDR 00 75 D1..D6 SUM, with 03 before the sum or without, and
+is told apart by its whole length. Where both are believed, a turned bit can make one of the other: who knows the form
+of a board says so. One public source disagrees with itself about a length byte behind 75; that form is a dialect of
+its own, because the first eleven bytes of a reply with it can look like a whole reply without it.
 CU12: 02 ADDR LOCK CMD ASK LEN 03 SUM and then LEN bytes of status, which the sum does not cover.
 
 SUM is the low byte of the sum of what stands before it. Only a status and the unlock of one lock can be written.
@@ -10,7 +11,10 @@ SUM is the low byte of the sum of what stands before it. Only a status and the u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
@@ -92,14 +96,21 @@ def from_bytes(data: bytes) -> Frame:
     return frame
 
 
-def finder(on_fault: OnFault) -> Finder[Frame]:
-    """Finds frames of both sides and all dialects."""
-    return Finder(_cut, longest=LONGEST, on_fault=on_fault)
+class Form(NamedTuple):
+    """One form of a CU48's status."""
+
+    has_length: bool
+    with_etx: bool
 
 
-def finder_with_length(on_fault: OnFault) -> Finder[Frame]:
-    """The same for boards that are known to write a length byte."""
-    return Finder(_cut_with_length, longest=LONGEST, on_fault=on_fault)
+BARE, WITH_ETX = Form(has_length=False, with_etx=False), Form(has_length=False, with_etx=True)
+LENGTH_BARE, LENGTH_WITH_ETX = Form(has_length=True, with_etx=False), Form(has_length=True, with_etx=True)
+ALL_FORMS = (BARE, WITH_ETX, LENGTH_BARE, LENGTH_WITH_ETX)  # the shortest first
+
+
+def finder(on_fault: OnFault, forms: Sequence[Form] = ALL_FORMS) -> Finder[Frame]:
+    """Finds frames of both sides and all dialects; the status of a CU48 in these forms."""
+    return Finder(partial(_cut, forms=forms), longest=LONGEST, on_fault=on_fault)
 
 
 def _must_be_one(address: int, lock: int, cmd: int, cmds: tuple[int, int], locks: int) -> None:
@@ -112,15 +123,7 @@ def _must_be_one(address: int, lock: int, cmd: int, cmds: tuple[int, int], locks
         raise ProtocolError(f"lock {lock} cannot be asked so", side="local")
 
 
-def _cut(front: bytes) -> tuple[Frame, int] | Verdict:
-    return _front(front, with_length=(False, True))
-
-
-def _cut_with_length(front: bytes) -> tuple[Frame, int] | Verdict:
-    return _front(front, with_length=(True,))
-
-
-def _front(front: bytes, *, with_length: tuple[bool, ...]) -> tuple[Frame, int] | Verdict:
+def _cut(front: bytes, forms: Sequence[Form] = ALL_FORMS) -> tuple[Frame, int] | Verdict:
     if front[0] != STX:
         return Verdict.NOISE
     if len(front) < 4:
@@ -129,7 +132,7 @@ def _front(front: bytes, *, with_length: tuple[bool, ...]) -> tuple[Frame, int] 
         case 0x60 | 0x61:
             return _command_48(front)
         case 0x75:
-            return _status_48(front, with_length)
+            return _status_48(front, forms)
         case 0x80 | 0x81:
             return _frame_12(front)
         case _:
@@ -144,19 +147,18 @@ def _command_48(front: bytes) -> tuple[Frame, int] | Verdict:
     return Command48(front[1], front[2], front[3]), 6
 
 
-def _status_48(front: bytes, with_length: tuple[bool, ...]) -> tuple[Frame, int] | Verdict:
-    """The whole length tells the forms apart; each is tried as soon as there are bytes enough."""
+def _status_48(front: bytes, forms: Sequence[Form]) -> tuple[Frame, int] | Verdict:
+    """Each form is tried as soon as there are bytes enough."""
     if front[2]:
         return Verdict.NOISE
-    for has_length in with_length:
-        at = 5 if has_length else 4
-        for end in (b"", bytes((ETX,))):
-            length = at + 6 + len(end) + 1
-            if len(front) < length:
-                return Verdict.MORE
-            right = front[at + 6 : length - 1] == end and low_sum(front[: length - 1]) == front[length - 1]
-            if right and (not has_length or front[4] == 6):
-                return Status48(front[1], front[at : at + 6], has_length), length
+    for form in forms:
+        at, end = 4 + form.has_length, bytes((ETX,)) if form.with_etx else b""
+        length = at + 6 + len(end) + 1
+        if len(front) < length:
+            return Verdict.MORE
+        right = front[at + 6 : length - 1] == end and low_sum(front[: length - 1]) == front[length - 1]
+        if right and (not form.has_length or front[4] == 6):
+            return Status48(front[1], front[at : at + 6], form.has_length), length
     return Verdict.BAD_SUM
 
 

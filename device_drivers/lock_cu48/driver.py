@@ -16,7 +16,13 @@ from device_drivers.lock_profile import Profile, checked
 T = TypeVar("T")
 
 ADDRESSES = range(codec.MAX_ADDRESS + 1)
-DIALECTS = ("cu48", "cu48_length", "cu12")
+_FORMS = {
+    "cu48": codec.ALL_FORMS,  # those with a length byte are heard to name them, never believed
+    "cu48_bare": (codec.BARE,),
+    "cu48_etx": (codec.WITH_ETX,),
+    "cu48_length": (codec.LENGTH_BARE, codec.LENGTH_WITH_ETX),
+}
+DIALECTS = (*_FORMS, "cu12")
 _WHOLE: Debt = ("query", 0)
 _ECHOES = "our own frame came back: this adapter echoes, set echo = true"
 
@@ -43,8 +49,8 @@ class FramesCU48:
         self._profile = profile
         self._on_fault = on_fault
         self._has_length = profile.dialect == "cu48_length"
-        self._finder = codec.finder_with_length if self._has_length else codec.finder
-        self._idle = self._finder(lambda _kind, _detail: None)  # the bus has counted these bytes as late
+        self._forms = _FORMS[profile.dialect or "cu48"]
+        self._idle = codec.finder(lambda _kind, _detail: None, self._forms)  # the bus has counted these bytes as late
 
     def pulse(self, channel: int) -> Question[PulseSaid]:
         """See `BoardFrames`."""
@@ -57,7 +63,7 @@ class FramesCU48:
         frame = codec.Command48(self._address, 0, codec.STATUS_48).to_bytes()
         listen = ear(
             frame,
-            lambda: self._finder(self._on_fault).feed,
+            lambda: codec.finder(self._on_fault, self._forms).feed,
             self._doors,
             echo=self._profile.echo,
             on_fault=self._on_fault,

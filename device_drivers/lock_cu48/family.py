@@ -49,6 +49,6 @@ FAMILY = Family(
     settings={
         **SETTINGS,
         "bit_order": "where lock 1 stands in a status: first_lsb (usual), first_msb, last_lsb, last_msb",
-        "dialect": "cu48 (usual), cu48_length for a length byte before the locks, or cu12",
+        "dialect": "cu48 (usual: any end), cu48_bare or cu48_etx (a status without or with 03), cu48_length, or cu12",
     },
 )

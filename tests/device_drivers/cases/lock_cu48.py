@@ -5,7 +5,7 @@ from __future__ import annotations
 from device_drivers.bus import Bus
 from device_drivers.capabilities import Door
 from device_drivers.lock_cu48 import LockBoardCU48
-from device_drivers.lock_cu48.codec import finder, finder_with_length
+from device_drivers.lock_cu48.codec import LENGTH_BARE, LENGTH_WITH_ETX, finder
 from device_drivers.lock_profile import Profile
 from simulators.conformance.suite import Ask, CodecCase, DriverCase
 from tests.device_drivers.lock_peers import LockPeer, flipped
@@ -44,6 +44,8 @@ DRIVERS = [
     for dialect, polarity, with_etx in (
         ("cu48", "locked_short", True),
         ("cu48", "open_short", False),
+        ("cu48_bare", "locked_short", False),
+        ("cu48_etx", "locked_short", True),
         ("cu48_length", "locked_short", True),
         ("cu48_length", "open_short", False),
         ("cu12", "locked_short", True),
@@ -71,7 +73,7 @@ CODECS = [
     ),
     CodecCase(
         name="lock_cu48: with a length byte",
-        decoder=finder_with_length,
+        decoder=lambda on_fault: finder(on_fault, (LENGTH_BARE, LENGTH_WITH_ETX)),
         frames=[bytes.fromhex(text) for text in ("0200007506FFFFFFFFFFFF77", "0200007506FEFFFFFFFFFF0379")],
         most_buffered=12,
     ),
