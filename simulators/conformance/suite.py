@@ -8,6 +8,7 @@ anywhere, holds no more than its cap, and finds the same frames however they wer
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -75,6 +76,51 @@ async def _asked(case: DriverCase, line: Line, seed: int) -> str:
     return "" if answers >= case.least_answers else f"{answers} answers to {ASKED} questions"
 
 
+DAY_S = 24 * 3600.0
+
+
+def check_day(case: DriverCase) -> str:
+    """A day of virtual time, asked every two minutes, the cable out once an hour; "" or what was left behind."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_a_day(case))
+
+
+async def _a_day(case: DriverCase) -> str:
+    device, links = case.device(), list[MemoryLink]()
+
+    async def opened() -> MemoryLink:
+        links[:] = [*[link for link in links if not link.closed], MemoryLink(device)]
+        return links[-1]
+
+    bus, loop = Bus(name="test", open_link=opened, on_fault=_deaf), asyncio.get_running_loop()
+    owner = asyncio.create_task(_keep(bus), name="keeper")
+    ask, sizes, ends_s = case.drive(bus, False), list[int](), loop.time() + DAY_S
+    try:
+        for hour in range(24):
+            while loop.time() < ends_s - DAY_S + (hour + 1) * 3600:
+                await asyncio.sleep(120)
+                try:
+                    answer = await ask()
+                except DeviceError:
+                    continue
+                if answer != case.expected:
+                    return f"hour {hour}: answered {answer!r}, the truth is {case.expected!r}"
+            links[-1].unplug()
+            await asyncio.sleep(5)
+            links[-1].sent.clear()
+            gc.collect()
+            sizes.append(len(gc.get_objects()))
+    finally:
+        owner.cancel()
+        await asyncio.gather(owner, return_exceptions=True)
+    left = sorted(task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task())
+    if left or len(links) > 1 or not links[0].closed:
+        return f"tasks {left} and {len(links)} links are left"
+    grown = sizes[-1] - sizes[1]
+    return "" if grown < GROWTH_OBJECTS else f"{grown} objects more after a day"
+
+
+GROWTH_OBJECTS = 50  # caches of the interpreter breathe; a leak of one object a question would be thousands
 UNPLUGGED = ("open", "read", "write", "flush", "while it waits", "twice")  # where the cable may go
 _MOMENTS_S = (0.0, 0.001, 0.0025, 0.005, 0.02)  # into a question: before the write, before the reply, after it
 
@@ -103,14 +149,7 @@ async def _unplugged(case: DriverCase, where: str, rng: Random) -> str:
 
     bus = Bus(name="test", open_link=opened, on_fault=_deaf)
 
-    async def keep() -> None:
-        while True:
-            try:
-                await bus.run()
-            except UnavailableError:
-                await asyncio.sleep(0.2)
-
-    owner = asyncio.create_task(keep(), name="keeper")
+    owner = asyncio.create_task(_keep(bus), name="keeper")
     try:
         await asyncio.sleep(0.01)
         ask = case.drive(bus, False)
@@ -126,6 +165,14 @@ async def _unplugged(case: DriverCase, where: str, rng: Random) -> str:
     if len(asyncio.all_tasks()) > 1:
         return f"tasks are left: {sorted(task.get_name() for task in asyncio.all_tasks())}"
     return wrong or ("" if len(links) > 1 or where == "open" else "the cable was never out")
+
+
+async def _keep(bus: Bus) -> None:
+    while True:
+        try:
+            await bus.run()
+        except UnavailableError:
+            await asyncio.sleep(0.2)
 
 
 async def _until_well(case: DriverCase, ask: Ask) -> str:

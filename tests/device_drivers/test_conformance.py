@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 
 import pytest
 
 from device_drivers.family import families
 from simulators.conformance.lines import LINES, Line
-from simulators.conformance.suite import UNPLUGGED, CodecCase, DriverCase, check_codec, check_driver, check_unplug
+from simulators.conformance.suite import (
+    UNPLUGGED,
+    CodecCase,
+    DriverCase,
+    check_codec,
+    check_day,
+    check_driver,
+    check_unplug,
+)
 from tests.device_drivers import cases
 
 _MODULES = [
     importlib.import_module(f"{cases.__name__}.{module.name}") for module in pkgutil.iter_modules(cases.__path__)
 ]
 DRIVERS: list[DriverCase] = [case for module in _MODULES for case in getattr(module, "DRIVERS", ())]
+ONE_A_FAMILY = {case.name.split(":", 1)[0]: case for case in reversed(DRIVERS)}
 CODECS: list[CodecCase] = [case for module in _MODULES for case in getattr(module, "CODECS", ())]
 
 
@@ -35,6 +45,23 @@ def test_a_cable_that_is_pulled_out_at_any_moment_costs_nothing_but_time(
     case: DriverCase, where: str, seed: int
 ) -> None:
     assert check_unplug(case, where, seed) == ""
+
+
+@pytest.mark.parametrize("case", ONE_A_FAMILY.values(), ids=lambda case: case.name)
+def test_a_day_with_unplugs_leaves_nothing_behind(case: DriverCase, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "zhanggui")  # pytest keeps what is logged, and it would count as left behind
+    assert check_day(case) == ""
+
+
+@pytest.mark.parametrize("case", CODECS, ids=lambda case: case.name)
+def test_every_frame_can_be_read_aloud(case: CodecCase) -> None:
+    one = families().get(case.name.split(":", 1)[0])
+    if one is None:
+        return  # a codec beside the families
+    for frame in case.decoder(lambda _kind, _detail: None).feed(b"".join(case.frames)):
+        said = one.describe(frame)
+        assert 0 < len(said) <= 200
+        assert said.isprintable()
 
 
 @pytest.mark.parametrize("seed", range(3))

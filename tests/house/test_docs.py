@@ -20,6 +20,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FILE_SHOWN = re.compile(r"^<!-- examples/\S+ -->\n\n```.*?^```", re.MULTILINE | re.DOTALL)  # run by test_examples.py
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -28,7 +29,12 @@ def relative(path: Path) -> str:
 
 
 def fences(language: str) -> list[tuple[str, str]]:
-    return [(relative(d), code) for d in DOCUMENTS for lang, code in FENCE.findall(d.read_text()) if lang == language]
+    return [
+        (relative(document), code)
+        for document in DOCUMENTS
+        for lang, code in FENCE.findall(FILE_SHOWN.sub("", document.read_text()))
+        if lang == language
+    ]
 
 
 @pytest.mark.parametrize(("document", "code"), fences("python"))
