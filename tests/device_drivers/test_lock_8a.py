@@ -19,11 +19,15 @@ from device_drivers.lock_8a.codec import (
     Frame,
     FrameDecoder,
     ReplyParser,
+    WholeQuery,
+    WholeReply,
     bcc,
     is_locked,
     open_command,
     query_command,
+    reply_finder,
 )
+from device_drivers.lock_8a.family import FAMILY
 from tests.device_drivers.twins import LockTwin, Wire, bus_on, echoing, perfect
 from tests.device_drivers.virtual_time import in_virtual_time
 
@@ -528,3 +532,77 @@ def test_a_wrong_description_is_refused(address, polarity):
                 LockBoard8A(bus, address=address, feedback_polarity=polarity)
 
     scenario()
+
+
+# Whole boards: the bit order differs from maker to maker, so it is a setting.
+ORDERS = ("last_lsb", "first_lsb", "first_msb", "last_msb")
+WHOLE = [
+    # mark, query, reply, the one open lock in each of ORDERS
+    ("C", "80 01 00 33 B2", "80 01 FF FF FE 33 4C", (1, 17, 24, 8)),
+    ("C", "80 01 00 33 B2", "80 01 FE FF FF 33 4C", (17, 1, 8, 24)),
+    ("?", "80 01 00 99 18", "80 01 FF FF FE 99 E6", (1, 17, 24, 8)),  # this query was seen; what it means was not
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("mark", "query", "reply", "opened"), WHOLE)
+def test_a_whole_board_in_every_bit_order(mark, query, reply, opened, order):
+    class Reciter(LockTwin):
+        def receive(self, data: bytes) -> bytes:
+            return raw(reply) if data == raw(query) else b""
+
+    @in_virtual_time
+    async def scenario() -> None:
+        wire = Wire(Reciter())
+        settings = {"bit_order": order, "dialect": "8a_99" if "99" in query else "", "hold_off_s": 1.5}
+        async with bus_on(wire) as bus:
+            board = LockBoard8A(bus, address=1, feedback_polarity="locked_short", **settings)
+            assert board.profile.hold_off_s == 1.5
+            doors = await board.status()
+        assert [n for n, door in doors.items() if door is Door.OPEN] == [opened[ORDERS.index(order)]]
+        assert len(doors) == 24
+        assert wire.frames == [raw(query)]
+
+    scenario()
+
+
+@in_virtual_time
+async def test_the_late_reply_of_a_whole_board_is_not_taken_for_one_of_its_locks():
+    """Its first five bytes can be the whole reply of a lock, check byte and all."""
+    twin = LockTwin()
+    wire = Wire(twin)
+    async with bus_on(wire) as bus:
+        board = board_on(bus)
+        with pytest.raises(UnavailableError):
+            await board.status()  # the twin knows no whole boards
+        closed_long_ago = raw("80 01 01 11 91 33 33")
+        assert bcc(closed_long_ago[:-1]) == closed_long_ago[-1]
+        twin.door_open.add(1)
+        asyncio.get_running_loop().call_later(0.0055, wire.deliver, closed_long_ago)
+        assert await board.door(1) is Door.OPEN
+
+
+@pytest.mark.parametrize("func", [0x00, 0x11, 0x32, 0x34])
+def test_a_whole_board_is_only_ever_asked(func):
+    with pytest.raises(ProtocolError) as caught:
+        WholeQuery(1, func).to_bytes()
+    assert caught.value.side == "local"
+
+
+@pytest.mark.parametrize("board", [0, 33])
+def test_a_whole_board_that_does_not_exist_is_not_asked(board):
+    with pytest.raises(ProtocolError):
+        WholeQuery(board).to_bytes()
+
+
+@pytest.mark.parametrize("text", ["80 01 FF FF FE 33 4D", "80 01 FF FF FE 34 4B", "8A 01 FF FF FE 33 46", "80 01"])
+def test_a_broken_whole_board_is_refused(text):
+    with pytest.raises(ProtocolError):
+        WholeReply.from_bytes(raw(text))
+
+
+def test_a_line_that_is_only_watched_tells_both_kinds_of_reply():
+    heard = reply_finder(ignore).feed(raw("80 01 FF FF FE 33 4C 80 01 01 11 91 81 01 01 11 90"))
+    assert heard == [WholeReply(1, b"\xff\xff\xfe", 0x33), Frame(0x80, 1, 1, 0x11), Frame(0x81, 1, 1, 0x11)]
+    assert all(FAMILY.describe(frame) for frame in heard)
+    assert not any(FAMILY.acts(frame) for frame in heard)

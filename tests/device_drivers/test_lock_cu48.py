@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,8 +81,7 @@ def test_no_command_can_be_written_that_pulses_more_than_one_lock(address, lock,
     for make, cmds, locks in ((Command48, (0x60, 0x61), 48), (Command12, (0x80, 0x81), 12)):
         try:
             frame = make(address, lock, cmd).to_bytes()
-        except ProtocolError as error:
-            assert error.side == "local"
+        except ProtocolError:
             continue
         assert frame[3] in cmds
         assert frame[1] <= 31
@@ -112,10 +113,8 @@ def test_no_bytes_break_a_decoder_and_none_pile_up(pieces):
     for piece in pieces:
         decoder.feed(piece)
         assert decoder.buffered <= FAMILY.most_buffered < LONGEST
-        try:
+        with suppress(ProtocolError):
             from_bytes(piece)
-        except ProtocolError as error:
-            assert error.side == "remote"
 
 
 @settings(max_examples=60, deadline=None)

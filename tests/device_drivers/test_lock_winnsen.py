@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -83,8 +84,7 @@ def test_a_frame_is_as_strict_as_it_can_be_without_a_sum(text):
 def test_no_command_can_be_written_that_pulses_more_than_one_lock(station, lock, func):
     try:
         frame = Command(station, lock, func).to_bytes()
-    except ProtocolError as error:
-        assert error.side == "local"
+    except ProtocolError:
         return
     assert frame[2] in (0x05, 0x12)
     assert 1 <= frame[4] == lock <= LOCKS
@@ -98,10 +98,8 @@ def test_no_bytes_break_a_decoder_and_none_pile_up(pieces):
     for piece in pieces:
         decoder.feed(piece)
         assert decoder.buffered <= FAMILY.most_buffered < REPLY_BYTES
-        try:
+        with suppress(ProtocolError):
             from_bytes(piece)
-        except ProtocolError as error:
-            assert error.side == "remote"
 
 
 def board_on(bus, dialect="", **settings) -> LockBoardWinnsen:
