@@ -30,8 +30,9 @@ _NOT_SENT = UnlockReply("not_sent")
 class LockBoard:
     """A board of electronic locks; implements `Lock`."""
 
-    def __init__(self, bus: Bus, frames: BoardFrames, profile: Profile) -> None:
+    def __init__(self, bus: Bus, frames: BoardFrames, profile: Profile, *, address: int) -> None:
         self.profile = profile
+        self._name = f"lock board {address}"
         self._bus = bus
         self._frames = frames
         self._pulse_turn = asyncio.Lock()
@@ -135,6 +136,7 @@ class LockBoard:
                     timeout_s=REPLY_TIMEOUT_S if self._frames.answers_pulses else SETTLE_S,
                     queue_timeout_s=queue_timeout_s,
                     not_sent=_NOT_SENT,
+                    device=self._name,
                 )
             )
         except NoReplyError:
@@ -192,7 +194,13 @@ class LockBoard:
             return answer, owed
 
         return await self._bus.request(
-            Exchange(priority=Priority.STATUS, encode=encode, feed=feed, timeout_s=REPLY_TIMEOUT_S)
+            Exchange(
+                priority=Priority.STATUS,
+                encode=encode,
+                feed=feed,
+                timeout_s=REPLY_TIMEOUT_S,
+                device=self._name,
+            )
         )
 
     # -------------------------------------------------------------- replies that are owed

@@ -42,7 +42,7 @@ class LockBoard8A(LockBoard):
         )
         checked(profile, address, addresses=ADDRESSES, dialects=DIALECTS)
         self._own = Frames8A(address, profile, bus.fault)
-        super().__init__(bus, self._own, profile)
+        super().__init__(bus, self._own, profile, address=address)
 
     @classmethod
     def of(cls, bus: Bus, *, address: int, profile: Profile) -> LockBoard8A:

@@ -26,7 +26,7 @@ class LockBoardCU16(LockBoard):
     def __init__(self, bus: Bus, *, address: int, profile: Profile) -> None:
         checked(profile, address, addresses=ADDRESSES, dialects=DIALECTS)
         self._own = FramesCU16(address, profile, bus.fault)
-        super().__init__(bus, self._own, profile)
+        super().__init__(bus, self._own, profile, address=address)
 
     async def goods(self) -> dict[int, bool]:
         """Where the infrared sensors see something. Raises UnavailableError."""

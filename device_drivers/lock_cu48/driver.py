@@ -34,7 +34,7 @@ class LockBoardCU48(LockBoard):
         checked(profile, address, addresses=ADDRESSES, dialects=DIALECTS)
         make = FramesCU12 if profile.dialect == "cu12" else FramesCU48
         frames: BoardFrames = make(address, profile, bus.fault)
-        super().__init__(bus, frames, profile)
+        super().__init__(bus, frames, profile, address=address)
 
 
 class FramesCU48:

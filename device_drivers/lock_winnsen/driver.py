@@ -25,7 +25,7 @@ class LockBoardWinnsen(LockBoard):
 
     def __init__(self, bus: Bus, *, address: int, profile: Profile) -> None:
         checked(profile, address, addresses=ADDRESSES, dialects=DIALECTS)
-        super().__init__(bus, FramesWinnsen(address, profile, bus.fault), profile)
+        super().__init__(bus, FramesWinnsen(address, profile, bus.fault), profile, address=address)
 
 
 class FramesWinnsen:
