@@ -79,6 +79,22 @@ WRONG = [
     pytest.param(
         'feedback_polarity = "locked_short"', "", ["feedback_polarity", "missing"], id="a polarity nobody said"
     ),
+    *(
+        pytest.param(
+            'feedback_polarity = "locked_short"', f'feedback_polarity = "locked_short"\n{line}', names, id=f"{line}"
+        )
+        for line, names in (
+            ('family = "lock_9z"', ["device.0.lock_board.family", "'lock_8a', 'lock_cu16'", "lock_9z"]),
+            ('family = "lock_cu16"', ["device.lock-1.bus", "speaks lock_8a", "needs lock_cu16"]),
+            ('dialect = "latin"', ["device.lock-1.dialect", "latin", "write one of 8a, 8a_99"]),
+            ('dialect = "status_first"', ["device.lock-1.dialect", "8A/80", "write one of 8a, 8a_99"]),
+            ('bit_order = "big"', ["device.0.lock_board.bit_order", "first_lsb", "big"]),
+            ("hold_off_s = 0.4", ["device.0.lock_board.hold_off_s", "0.5"]),
+            ("hold_off_s = 61", ["device.0.lock_board.hold_off_s", "60"]),
+        )
+    ),
+    pytest.param("channel = 2", "channel = 25", ["channel", "'lock-1' has 24 channels"], id="a channel too many"),
+    pytest.param("channel = 2", "channel = 0", ["channel", "greater than or equal to 1"], id="all channels at once"),
 ]
 
 
@@ -93,6 +109,56 @@ def test_a_wrong_description_is_refused(good: Path, old: str, new: str, names: l
     assert str(good) in message
     for name in names:
         assert name in message
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "names"),
+    [
+        ("lock_8a", {"dialect": "8a_99", "bit_order": "first_lsb", "hold_off_s": 0.75}, []),
+        ("lock_cu16", {"address": 0}, []),
+        ("lock_cu16", {"address": 9}, []),
+        ("lock_cu16", {"address": 10}, ["device.lock-1.address", "KERONG CU16", "0 to 9"]),
+        ("lock_cu48", {"address": 31, "dialect": "cu12"}, []),
+        ("lock_cu48", {"address": 32}, ["device.lock-1.address", "0 to 31"]),
+        ("lock_winnsen", {"address": 0, "dialect": "status_first"}, []),
+        ("lock_winnsen", {"dialect": "cu12"}, ["device.lock-1.dialect", "write one of status_last, status_first"]),
+        ("lock_8a", {"address": 0}, ["device.lock-1.address", "1 to 32"]),
+    ],
+)
+def test_each_family_of_lock_boards_has_its_own_addresses_and_dialects(good: Path, family, settings, names):
+    config = load_store(good)
+    changed = [
+        d.model_copy(update={"family": family} | (settings if d.id == "lock-1" else {}))
+        if d.kind == "lock_board"
+        else d
+        for d in config.device
+    ]
+    buses = [b.model_copy(update={"protocol": family}) if b.id == "locks" else b for b in config.bus]
+    wrong = list(problems(config.model_copy(update={"device": tuple(changed), "bus": tuple(buses)})))
+    assert len(wrong) == (1 if names else 0), wrong
+    for name in names:
+        assert name in " ".join(wrong[0])
+
+
+@pytest.mark.parametrize(("dialect", "channel", "most"), [("", 48, 0), ("", 49, 48), ("cu12", 12, 0), ("cu12", 13, 12)])
+def test_a_door_hangs_on_a_channel_that_its_board_has(good: Path, dialect: str, channel: int, most: int):
+    config = load_store(good)
+    boards = [
+        d.model_copy(update={"family": "lock_cu48", "dialect": dialect}) if d.kind == "lock_board" else d
+        for d in config.device
+    ]
+    buses = [b.model_copy(update={"protocol": "lock_cu48"}) if b.id == "locks" else b for b in config.bus]
+    first = config.cabinet[0]
+    door = first.compartment[0].model_copy(update={"channel": channel})
+    cabinets = (first.model_copy(update={"compartment": (door, *first.compartment[1:])}), *config.cabinet[1:])
+    changed = config.model_copy(update={"device": tuple(boards), "bus": tuple(buses), "cabinet": cabinets})
+    wrong = [what for key, what in problems(changed) if key.endswith(f"{door.id}.channel")]
+    assert wrong == ([f"'lock-1' has {most} channels; name one of them"] if most else [])
+
+
+def test_a_store_that_says_nothing_of_its_boards_has_the_ones_of_always(good: Path):
+    board = next(d for d in load_store(good).device if d.kind == "lock_board")
+    assert (board.family, board.dialect, board.bit_order, board.hold_off_s) == ("lock_8a", "", "", 0.5)
 
 
 def test_a_missing_file_says_what_to_name(tmp_path: Path):
