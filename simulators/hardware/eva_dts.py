@@ -167,3 +167,11 @@ class AuditPlug:
         if self.state == "answered":
             return self._own_header()
         return self._blocks[self._at] if self.state == "sending" else b""
+
+
+def on_bench() -> AuditPlug:
+    """A machine that sold two things."""
+    body = b"ST*001*0001\r\nID1*SIM000001*BENCH*0100\r\nID4*2*1156*CNY\r\nVA1*1000*2*1000*2\r\n"
+    body += b"PA1*1*500\r\nPA2*2*1000*2*1000\r\n"
+    seal = int.from_bytes(check(body), "little")
+    return AuditPlug(b"DXS*SIM0000001*VA*V0/6*1\r\n" + body + f"G85*{seal:04X}\r\nSE*8*0001\r\nDXE*1*1\r\n".encode())
