@@ -50,6 +50,16 @@ class LineDecoder:
         self._buffer.clear()
         self._skipping = False
 
+    def lost(self) -> None:
+        """Bytes were dropped before the next ones: the end of a text that stands there is no text."""
+        self._buffer.clear()
+        self._skipping = True
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Every text that was dropped, by reason."""
+        return {"too_long": self.too_long, "unprintable": self.unprintable}
+
     @property
     def buffered(self) -> int:
         """Bytes held back for the next call."""

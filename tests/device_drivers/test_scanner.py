@@ -214,13 +214,13 @@ async def test_drops_are_counted_by_reason():
         wire.deliver(b"".join(b"code %d\n" % n for n in range(20)))
         wire.deliver(b"code 19\n\xff\n" + b"x" * 600 + b"\n")
         await step()
-        assert await scanner.next_code() == CodeScanned("code 4")
+        assert await scanner.next_code() == CodeScanned("code 4")  # code 0 may have lost its beginning
         clock.step(10.1)
         wire.deliver(b"fresh\n")
         await step()
         assert await scanner.next_code() == CodeScanned("fresh")
         assert scanner.counters == {
-            "overflow": 4,
+            "overflow": 3,
             "stale": 15,
             "bytes": 7,
             "too_long": 1,
