@@ -10,7 +10,7 @@ from collections import Counter, deque
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
-from device_drivers.trial_ptp.codec import SEQUENCES, Frame, FrameDecoder
+from device_drivers.trial_ptp.codec import FIRST_EVENT_SEQUENCE, SEQUENCES, Frame, FrameDecoder
 from device_drivers.trial_ptp.names import NO_FLAGS, Command, Flag
 from device_drivers.trial_ptp.payloads import PollAsk, PollEnd, TrialEvent, event_of
 
@@ -39,6 +39,12 @@ class Call:
         data = frame.to_wire()
         self.attempts += 1
         return data
+
+
+def _in_order(told: dict[int, Frame]) -> list[int]:
+    """Events as the unit counted them, whichever copy of the slot brought each; the count begins again at 8000."""
+    first = next((s for s in told if FIRST_EVENT_SEQUENCE + (s - 1) % SEQUENCES not in told), 0)
+    return sorted(told, key=lambda sequence: (sequence - first) % SEQUENCES)
 
 
 class HostMachine:
@@ -75,10 +81,10 @@ class HostMachine:
         return self.begin(Command.POLL_EVT, PollAsk(self._heard).to_bytes())
 
     def end(self, call: Call) -> None:
-        """Nobody waits for this question any more. Without a reply the unit may be another one now: greet it again."""
+        """Nobody waits for this question any more. A unit that was silent may be another one now: greet it again."""
         self._open.pop(call.frame.sequence, None)
         if call.reply is None:
-            self.greeted = False
+            self.greeted &= not call.attempts
         elif call.frame.command == Command.HELLO:
             self.greeted = True
             self._heard = 0
@@ -124,11 +130,11 @@ class HostMachine:
         if len(call.told) != end.told:
             self.counters["slot_cut"] += 1
             return False
-        for event in call.told.values():
-            if event.sequence not in self._told_at_once:
-                self._hand_over(event)
-        self._heard = next(reversed(call.told), self._heard)
-        self._in_slots.extend(call.told)
+        for sequence in (order := _in_order(call.told)):
+            if sequence not in self._told_at_once:
+                self._hand_over(call.told[sequence])
+            self._heard = sequence
+        self._in_slots.extend(order)
         return True
 
     def _take_event(self, frame: Frame) -> None:
