@@ -4,7 +4,7 @@ A driver knows no store, no member, no MQTT and no SQL: it turns bytes into read
 
 | family | driver | implements |
 |---|---|---|
-| `lock_8a` | `LockBoard8A` on a `Bus` | `Lock` |
+| `lock_8a`, `lock_cu16`, `lock_cu48`, `lock_winnsen` | a `lock_board.LockBoard` on a `Bus` | `Lock` |
 | `modbus_rtu` | `WeightTransmitter` on a `Bus` | `Scale` |
 | `id_card` | `IdCardReader` on a `Bus` | `AdultProof` |
 | `scanner` | `SerialScanner` on a port of its own | `CodeReader` |

@@ -17,7 +17,10 @@ from device_drivers.lock_winnsen import driver as driver_winnsen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockBoardKind:
-    """One family. The first dialect is the usual one; `fewer` are the channels of a dialect that has not all."""
+    """One family. The first dialect is the usual one; `fewer` are the channels of a dialect that has not all.
+
+    `sealed` is false for frames without a check sum: one turned bit on the line opens another door than was meant.
+    """
 
     title: str
     addresses: range
@@ -25,6 +28,7 @@ class LockBoardKind:
     channels: int
     make: Callable[[Bus, int, Profile], LockBoard]
     fewer: Mapping[str, int] = field(default_factory=dict)
+    sealed: bool = True
 
     def channels_of(self, dialect: str) -> int:
         """How many locks a board of this dialect has."""
@@ -68,5 +72,6 @@ LOCK_BOARDS: Mapping[str, LockBoardKind] = {
         dialects=driver_winnsen.DIALECTS,
         channels=driver_winnsen.FramesWinnsen.channels,
         make=lambda bus, address, profile: lock_winnsen.LockBoardWinnsen(bus, address=address, profile=profile),
+        sealed=False,
     ),
 }

@@ -344,6 +344,7 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
             addresses[place] = device.id
         if isinstance(device, ScannerConfig | IdCardConfig) and device.cabinet not in {c.id for c in config.cabinet}:
             yield f"device.{device.id}.cabinet", f"no cabinet is called {device.cabinet!r}"
+    yield from _unsealed(config)
     channels: dict[tuple[str, int], str] = {}
     shelves: dict[str, str] = {}
     scales: dict[str, str] = {}
@@ -397,6 +398,25 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
                         f"{where}.shelf.{shelf.id}.stock.{stock.sku}",
                         f"a {product.category} stands in a tobacco cabinet; move it to a self_service cabinet",
                     )
+
+
+def _unsealed(config: StoreConfig) -> Iterator[tuple[str, str]]:
+    """Where a frame has no check sum, a turned bit opens another door of its line: no tobacco beside other goods."""
+    products = {p.sku: p for p in config.product}
+    boards = (d for d in config.device if isinstance(d, LockBoardConfig))
+    line_of = {board.id: board.bus for board in boards if not LOCK_BOARDS[board.family].sealed}
+    behind: dict[str, set[bool]] = {line: set() for line in line_of.values()}
+    for _, compartment in config.compartments():
+        goods = [products.get(stock.sku) for shelf in compartment.shelf for stock in shelf.stock]
+        if compartment.lock in line_of:
+            tobacco = any(product is not None and product.category == "tobacco" for product in goods)
+            behind[line_of[compartment.lock]].add(tobacco)
+    for line, kinds in behind.items():
+        if len(kinds) > 1:
+            yield (
+                f"bus.{line}.protocol",
+                "its frames have no check sum, so a turned bit opens another door; put tobacco on a bus of its own",
+            )
 
 
 def missing_ports(config: StoreConfig) -> Iterator[tuple[str, str]]:

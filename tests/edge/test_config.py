@@ -134,10 +134,23 @@ def test_each_family_of_lock_boards_has_its_own_addresses_and_dialects(good: Pat
         for d in config.device
     ]
     buses = [b.model_copy(update={"protocol": family}) if b.id == "locks" else b for b in config.bus]
-    wrong = list(problems(config.model_copy(update={"device": tuple(changed), "bus": tuple(buses)})))
+    found = problems(config.model_copy(update={"device": tuple(changed), "bus": tuple(buses)}))
+    wrong = [(key, what) for key, what in found if key.startswith("device.")]
     assert len(wrong) == (1 if names else 0), wrong
     for name in names:
         assert name in " ".join(wrong[0])
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside snacks", "alone"])
+def test_tobacco_shares_no_line_whose_frames_have_no_check_sum(good: Path, beside: bool):
+    """A turned bit in the frame for a snack's door would open it, and nobody had asked."""
+    config = load_store(good)
+    boards = [d.model_copy(update={"family": "lock_winnsen"}) if d.kind == "lock_board" else d for d in config.device]
+    buses = [b.model_copy(update={"protocol": "lock_winnsen"}) if b.id == "locks" else b for b in config.bus]
+    cabinets = [c for c in config.cabinet if beside or c.mode == "staff_release"]
+    changed = config.model_copy(update={"device": tuple(boards), "bus": tuple(buses), "cabinet": tuple(cabinets)})
+    wrong = [key for key, what in problems(changed) if "no check sum" in what]
+    assert wrong == (["bus.locks.protocol"] if beside else [])
 
 
 @pytest.mark.parametrize(("dialect", "channel", "most"), [("", 48, 0), ("", 49, 48), ("cu12", 12, 0), ("cu12", 13, 12)])
