@@ -64,6 +64,7 @@ class ModbusTcpServer:
         self._faults = faults or Faults(rng=Random(0))
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; the port."""
@@ -76,17 +77,22 @@ class ModbusTcpServer:
         for writer in list(self._writers):
             writer.close()
 
-    def close(self) -> None:
-        """Give the port back."""
+    async def close(self) -> None:
+        """Give the port back, and wait until every connection has ended."""
         if self._server is not None:
             self._server.close()
         self.hang_up()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._writers) >= MAX_CONNECTIONS:
             self.counters["connections_refused"] += 1
             writer.close()
             return
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         self._writers.add(writer)
         line, loop = ModbusTcpLine(self.units), asyncio.get_running_loop()
         try:

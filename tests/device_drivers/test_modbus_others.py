@@ -209,7 +209,7 @@ async def our_devices(framing: str, folder: Path) -> AsyncIterator[tuple[dict[in
         server = ModbusTcpServer(units)
         port = await server.start()
         yield units, port
-        server.close()
+        await server.close()
         return
     line = PtyPort(folder / "port", ModbusBus(units), Faults(rng=Random(0)))
     line.plug()

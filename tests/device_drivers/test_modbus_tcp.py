@@ -177,4 +177,4 @@ async def test_over_a_real_connection_that_is_lost_and_found_again():
             server.hang_up()
             with pytest.raises(UnavailableError):
                 await owner
-    server.close()
+    await server.close()
