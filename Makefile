@@ -3,10 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+STAMP_E2E := $(VENV)/.installed-e2e
 # Many tests wait for what is real, so more of them run beside each other than there are cores; 0: one after the other.
 WORKERS ?= 3
 
-.PHONY: help install demo test check e2e e2e-packages proof proof-packages soak clean
+.PHONY: help install demo test check e2e e2e-install e2e-packages proof proof-packages soak clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,8 +40,14 @@ e2e-packages: ## what the browser tests need from Debian (root)
 	@command -v chromium >/dev/null && fc-list 2>/dev/null | grep -qi 'noto.*cjk' && ldconfig -p | grep -q libzbar || \
 	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-noto-cjk fontconfig libzbar0 >/dev/null; }
 
-e2e: install e2e-packages ## the pages in a real browser
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[e2e,zbar]' 2>/dev/null || $(PYTHON) -m pip --python $(BIN)/python install --quiet -c constraints.txt '.[e2e,zbar]'
+e2e-install: $(STAMP_E2E) e2e-packages ## all that the browser tests need (root)
+
+$(STAMP_E2E): $(STAMP)
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then PIP="$(BIN)/python -m pip"; else PIP="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+	  $$PIP install --quiet --disable-pip-version-check -c constraints.txt -e '.[e2e,zbar]'
+	@touch $@
+
+e2e: e2e-install ## the pages in a real browser
 	@$(BIN)/python -m pytest -m e2e $(ARGS)
 
 proof-packages: ## what the real-process proof needs from Debian (root): a broker that knows shared subscriptions
