@@ -14,6 +14,7 @@ from device_drivers.family import Decoder
 from device_drivers.faults import OnFault
 
 MAX_STALE_REPLIES = 3
+QUEUE_TIMEOUT_S = 5.0  # a question that waits longer is not sent: whoever asked has gone on
 F = TypeVar("F")
 
 
@@ -80,7 +81,13 @@ class Asker(Generic[F]):
             return answer, owed
 
         return await self._bus.request(
-            Exchange(priority=self._priority, encode=encode, feed=feed, timeout_s=self._timeout_s + extra_s)
+            Exchange(
+                priority=self._priority,
+                encode=encode,
+                feed=feed,
+                timeout_s=self._timeout_s + extra_s,
+                queue_timeout_s=QUEUE_TIMEOUT_S,
+            )
         )
 
     def _overhear(self, data: bytes) -> None:

@@ -13,6 +13,7 @@ from device_drivers.id_card.codec import AnswerDecoder, Command
 
 REPLY_TIMEOUT_S = 0.5
 READ_TIMEOUT_S = 3.0  # a card's chip is slow
+QUEUE_TIMEOUT_S = 5.0  # a question that waits longer is not sent: the person has gone
 
 
 class IdCardReader:
@@ -67,7 +68,13 @@ class IdCardReader:
 
     async def _ask(self, command: Command, decoder: AnswerDecoder, timeout_s: float) -> codec.Answer:
         return await self._bus.request(
-            Exchange(priority=Priority.STATUS, encode=command.to_bytes, feed=decoder.feed, timeout_s=timeout_s)
+            Exchange(
+                priority=Priority.STATUS,
+                encode=command.to_bytes,
+                feed=decoder.feed,
+                timeout_s=timeout_s,
+                queue_timeout_s=QUEUE_TIMEOUT_S,
+            )
         )
 
     def _is(self, good: int, answer: codec.Answer) -> bool:
