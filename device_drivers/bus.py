@@ -182,6 +182,7 @@ class Bus:
                 continue
             if value is not None:
                 active.heard.set_result(value)
+                active.answer(value)  # here, so that the caller need not wait for the owner's next step
 
     async def _serve(self, link: Link) -> None:
         while True:
@@ -250,7 +251,7 @@ class Bus:
         """Listen until the reply is whole or the time is over, also for a caller who left: the reply still comes."""
         try:
             async with asyncio.timeout(request.exchange.timeout_s):
-                value = await request.heard
+                await request.heard
         except TimeoutError:
             self._active = None
             self.counters["no_reply"] += 1
@@ -259,7 +260,6 @@ class Bus:
         else:
             self._active = None
             self.counters["replies"] += 1
-            request.answer(value)
 
     def _expire(self, request: _Request[Any]) -> None:
         """Answer a waiting request as not sent."""

@@ -13,6 +13,7 @@ from device_drivers.bus import Bus
 from device_drivers.errors import UnavailableError
 from device_drivers.faults import FaultKind
 from simulators.conformance.lines import ECHOING, Line, perfect
+from simulators.hardware.device import Device
 
 
 class Peer(Protocol):
@@ -20,6 +21,18 @@ class Peer(Protocol):
 
     def receive(self, data: bytes) -> bytes:
         """Act on the bytes of one write."""
+
+
+class DevicePeer:
+    """A simulated device of `simulators.hardware` as a `Peer`."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def receive(self, data: bytes) -> bytes:
+        """See `Peer.receive`."""
+        now_s = asyncio.get_running_loop().time()
+        return b"".join(self.device.answer(frame, now_s) for frame in self.device.split(data, now_s))
 
 
 class MemoryLink:

@@ -13,16 +13,18 @@ that asks for nothing pays nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-try:
-    from pytest_asyncio import fixture as async_fixture
-except ImportError:  # a run that never asks for a store needs none
-    async_fixture = pytest.fixture
+async_fixture: Any = pytest.fixture
+with contextlib.suppress(ImportError):  # a run that never asks for a store needs none
+    import pytest_asyncio
+
+    async_fixture = pytest_asyncio.fixture
 
 if TYPE_CHECKING:
     from simulators.testing.bench import FaultBench, LockBench, ShelfBench, StoreBench
@@ -35,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini(INI, "the store of zhanggui's fixtures; {folder} in it stands for the test's folder", default="")
 
 
-@async_fixture
+@async_fixture  # type: ignore[untyped-decorator]  # whichever of the two it is
 async def store(tmp_path: Path, pytestconfig: pytest.Config) -> AsyncIterator[StoreBench]:
     """A whole store's devices: `store.lock(compartment)`, `store.shelf(name)`, `store.faults`, `store.world`."""
     from simulators.testing.bench import bench_config, plugged
