@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import struct
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,7 @@ from device_drivers.trial_ptp.names import Capability, Command, Event, Flag, Sta
 from device_drivers.trial_ptp.token import Method, Proof, Token, is_authentic, mint
 from simulators.hardware import trial_ptp_wire as other
 
+ROOT = Path(__file__).parents[2]
 KEY = bytes(range(32))
 NONCE = bytes.fromhex("A1B2C3D4E5F60718")
 PROOF = Proof(
@@ -490,3 +492,12 @@ def test_only_what_leads_to_a_trial_acts(command):
 def test_a_line_of_the_trace_holds_no_token_and_no_staff_number():
     line = describe(request(5, 3, Command.AUTHORIZE, TOKEN))
     assert line == "AUTHORIZE to unit 5, 0003"
+
+
+def test_the_picture_of_the_states_is_drawn_from_the_table(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT / "docs/images")
+    import make_trial_ptp
+
+    assert (ROOT / "docs/images/trial_ptp.svg").read_text() == make_trial_ptp.svg(), (
+        "run: python docs/images/make_trial_ptp.py"
+    )
