@@ -45,7 +45,7 @@ class Station:
         self._numbers = itertools.count()
         self._debts: dict[int, tuple[int, float]] = {}  # question without a reply -> its function, when it was written
         if not framing.names_replies:
-            self._idle_decoder = codec.FrameDecoder(_deaf, from_host=False)  # the bus has counted these bytes as late
+            self._idle_decoder = _idle_decoder()
             bus.overhear(self._overhear)
 
     async def read(self, request: pdu.Read, *, priority: Priority = Priority.STATUS) -> pdu.Values:
@@ -117,19 +117,29 @@ class Station:
         return await self.bus.request(exchange), number, owed
 
     def _owe(self, number: int, function: int) -> None:
+        if not self._debts:
+            self._idle_decoder = _idle_decoder()
         self._debts[number] = function, asyncio.get_running_loop().time()
         while len(self._debts) > MAX_DEBTS:
             del self._debts[next(iter(self._debts))]
 
     def _owed(self, function: int) -> list[int]:
         """Questions of this function whose replies may still come, the oldest first."""
+        self._forget()
+        return [number for number, (owed, _) in self._debts.items() if owed == function]
+
+    def _forget(self) -> None:
+        """Let go of what cannot come any more."""
         long_ago_s = asyncio.get_running_loop().time() - LATE_S
         for number in [number for number, (_, written_s) in self._debts.items() if written_s <= long_ago_s]:
             del self._debts[number]
-        return [number for number, (owed, _) in self._debts.items() if owed == function]
 
     def _overhear(self, data: bytes) -> None:
-        """A reply that comes while nobody asks is the oldest one that was owed."""
+        """A reply that comes while nobody asks is the oldest one that was owed. Where none is, nobody listens: a device
+        that babbles must not cost every other one on its line."""
+        self._forget()
+        if not self._debts:
+            return
         for frame in self._idle_decoder.feed(data):
             if frame.address == self.address and (owed := self._owed(frame.pdu.function)):
                 del self._debts[owed[0]]
@@ -154,5 +164,6 @@ def _read_back(request: WriteRequest) -> pdu.Read:
             return pdu.read_holding(first, len(values))
 
 
-def _deaf(_kind: object, _detail: str) -> None:
-    """Faults are told, and here nobody minds."""
+def _idle_decoder() -> codec.FrameDecoder:
+    """Reads what comes while nobody asks; the bus has counted these bytes as late."""
+    return codec.FrameDecoder(lambda _kind, _detail: None, from_host=False)
