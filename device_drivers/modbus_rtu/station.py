@@ -104,7 +104,7 @@ class Station:
         def feed(data: bytes) -> pdu.Reply | None:
             reply = parser.feed(data)
             if reply is not None:
-                self._debts.pop(number, None)
+                self._pay(request.function)
             return reply
 
         exchange: Exchange[pdu.Reply] = Exchange(
@@ -141,8 +141,13 @@ class Station:
         if not self._debts:
             return
         for frame in self._idle_decoder.feed(data):
-            if frame.address == self.address and (owed := self._owed(frame.pdu.function)):
-                del self._debts[owed[0]]
+            if frame.address == self.address:
+                self._pay(frame.pdu.function)
+
+    def _pay(self, function: int) -> None:
+        """One reply came: the oldest one that was owed, for replies keep their order."""
+        if owed := self._owed(function):
+            del self._debts[owed[0]]
 
     def _raise_refusal(self, reply: pdu.Reply) -> None:
         if not isinstance(reply, pdu.Refusal):
