@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STAMP_E2E := $(VENV)/.installed-e2e
-# Many tests wait for what is real, so more of them run beside each other than there are cores; 0: one after the other.
-WORKERS ?= 3
+# Many tests wait for what is real, so they run beside each other; 0: one after the other.
+WORKERS ?= 2
 
 .PHONY: help install demo test check e2e e2e-install e2e-packages proof proof-schedules proof-processes proof-packages soak clean
 
