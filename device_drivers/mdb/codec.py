@@ -149,8 +149,8 @@ def check_sum(words: Sequence[int]) -> int:
 class _Decoder(ABC, Generic[F]):
     """Finds blocks in either coding. `skipped` counts the bytes of no block since it was made.
 
-    A control is one word without a check sum, and any spoilt block holds some: between noise and the next good block
-    in one piece none is believed.
+    A control is one word without a check sum, and any spoilt block holds some: the first one after noise is not
+    believed.
     """
 
     def __init__(self, on_fault: OnFault, coding: Coding | None = None) -> None:
@@ -170,7 +170,6 @@ class _Decoder(ABC, Generic[F]):
         """The frames that are whole now. Bytes of no frame are dropped and reported, once a call."""
         frames: list[F] = []
         skipped, self._bad_sums, at = self.skipped, 0, 0
-        self._dirty = self._dirty and bool(self._buffer)
         self._buffer += data
         while at < len(self._buffer):
             used = self._line_at(at, frames) if self._is_line(self._buffer[at]) else self._words_at(at, frames)
@@ -240,9 +239,10 @@ class _Decoder(ABC, Generic[F]):
             self._bad_sums += 1
             return False
         if isinstance(frame, Enum) and self._dirty:
-            return False
+            self.skipped += 1
+        else:
+            frames.append(frame)
         self._dirty = False
-        frames.append(frame)
         return True
 
 

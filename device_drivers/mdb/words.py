@@ -46,12 +46,9 @@ def decode(data: bytes, coding: Coding) -> list[int]:
 
 def words_of(data: bytes) -> list[int]:
     """The words that `data` begins with; ends before two bytes that are none."""
-    words = []
-    for at in range(0, len(data) - 1, 2):
-        if data[at] > 1:
-            break
-        words.append(data[at] << 8 | data[at + 1])
-    return words
+    high, low = data[0::2], data[1::2]
+    good = len(high) - len(high.lstrip(b"\x00\x01"))
+    return [upper << 8 | lower for upper, lower in zip(high[:good], low, strict=False)]
 
 
 def line_of(line: bytes) -> list[int]:

@@ -143,6 +143,21 @@ def test_round_trip(kind, text, last):
     assert FrameDecoder(deaf).feed(block.to_bytes()) == [block]
 
 
+pieces = st.one_of(
+    st.binary(max_size=4),
+    st.sampled_from([raw(row[1]) for row in GOLDEN]),
+    st.sampled_from([b"\x10\x02", b"\x10\x01abc", b"\x10\x17", b"\x10\x03zz", b"x" * 509, b"\x10", b"\x10\x10"]),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(pieces, max_size=10).map(b"".join))
+def test_any_bytes_give_the_same_frames_however_they_are_cut(stream):
+    one_by_one = FrameDecoder(deaf)
+    found = [frame for byte in stream for frame in one_by_one.feed(bytes((byte,)))]
+    assert found == FrameDecoder(deaf).feed(stream)
+
+
 def torn(reply, sent, rng):
     """In pieces with pauses between them."""
     at, when = 0, 0.002

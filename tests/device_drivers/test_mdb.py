@@ -276,6 +276,34 @@ def test_no_bytes_break_a_decoder(pieces):
             assert decoder.buffered <= MOST_BUFFERED
 
 
+pieces = st.one_of(
+    st.binary(max_size=6),
+    st.sampled_from([encode(words(row[1]), coding) for row in (*HOST, *DEVICE, *AGE) for coding in CODINGS]),
+    st.sampled_from([b"\r\n", b"\x00\x00", b"\x01", b"113 000", b"\x01\x6f\x00\xff\x00\x05\x00\xff"]),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(pieces, max_size=10).map(b"".join), st.integers(0, 60), st.integers(0, 7))
+def test_any_bytes_give_the_same_frames_however_they_are_cut(data, at, bit):
+    spoilt = bytearray(data)
+    if at < len(spoilt):
+        spoilt[at] ^= 1 << bit
+    for stream in (data, bytes(spoilt)):
+        for kind in (HostDecoder, DeviceDecoder):
+            for coding in (None, *CODINGS):
+                one_by_one = kind(deaf, coding)
+                found = [frame for byte in stream for frame in one_by_one.feed(bytes((byte,)))]
+                assert found == kind(deaf, coding).feed(stream)
+
+
+def test_the_first_control_after_noise_is_not_believed_and_the_next_is():
+    decoder = DeviceDecoder(deaf, "words")
+    assert decoder.feed(b"\x47\x01\x00") == []
+    assert decoder.feed(b"\x01\x00") == [DeviceControl.ACK]
+    assert decoder.skipped == 2
+
+
 def test_what_lets_money_go_is_marked():
     assert {order_of(frame) for _, _, frame in HOST if acts(frame)} == {
         Order.RESET,
