@@ -50,9 +50,9 @@ $(STAMP_E2E): $(STAMP)
 e2e: e2e-install ## the pages in a real browser
 	@$(BIN)/python -m pytest -m e2e $(ARGS)
 
-proof-packages: ## what the real-process proof needs from Debian (root): a broker that knows shared subscriptions
-	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || \
-	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mosquitto >/dev/null; }
+proof-packages: ## what the proofs need from Debian (root): a broker that knows shared subscriptions, a Modbus host
+	@{ command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto; } && command -v mbpoll >/dev/null && test -e /usr/include/linux/input-event-codes.h || \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends mosquitto mbpoll linux-libc-dev >/dev/null; }
 
 # What is not installed is left out of `make test`; where something is to be proven, it is a failure.
 proof: proof-schedules proof-processes ## minutes of faults: thousands of simulated schedules, and real processes that are killed
