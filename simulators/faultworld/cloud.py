@@ -82,8 +82,14 @@ class Database:
         truth = self._world.truth
         cloud = truth.cloud
         reader = self.reader()
-        rows = [CloudRow._make((*row[1:6], bool(row[6]))) for row in self._new(reader, cloud)]
-        gaps = [CloudGap(*row) for row in reader.execute(GAPS)] if rows else []
+        reader.execute("BEGIN")  # one look, and the file is locked once for it
+        try:
+            rows = [CloudRow._make((*row[1:6], bool(row[6]))) for row in self._new(reader, cloud)]
+            gaps = [CloudGap(*row) for row in reader.execute(GAPS)] if rows else []
+            marks = reader.execute(MARKS).fetchall() if len(cloud.streams) <= FEW_STREAMS else []
+            holders = reader.execute(HOLDERS).fetchall()
+        finally:
+            reader.execute("COMMIT")
         known = {name: {gap.first for gap in found} for name, found in cloud.gaps.items()}
         gaps = [gap for gap in gaps if gap.first not in known.get(gap.stream, ())]
         invariants.cloud_holds_only_what_an_edge_wrote(truth, rows)
@@ -91,12 +97,11 @@ class Database:
         invariants.cloud_is_a_gapless_chain(cloud, rows, gaps)
         for gap in gaps:
             cloud.gaps.setdefault(gap.stream, []).append(gap)
-        if len(cloud.streams) <= FEW_STREAMS:
-            invariants.watermark_is_what_is_held(cloud, reader.execute(MARKS))
+        invariants.watermark_is_what_is_held(cloud, marks)
         invariants.events_are_in_order(cloud, rows)
         invariants.nothing_counts_twice(cloud, rows)
         invariants.refused_never_appears(truth, cloud.births)
-        truth.holders.update(reader.execute(HOLDERS))
+        truth.holders.update(holders)
 
     def at_rest(self) -> None:
         """Look at every watermark once more. Raises Violation."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-import shutil
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,7 @@ from edge.ledger.rows import Pending
 from edge.ledger.store import Store
 from edge.ledger.writer import MAX_GROUP, Settled
 from edge.ports import LedgerFullError
-from simulators.faultworld.disk import Call, Fault, FaultyDisk, no_faults
+from simulators.faultworld.disk import FaultyDisk, Plan, no_faults
 from simulators.faultworld.process import Process
 
 T = TypeVar("T")
@@ -40,9 +41,20 @@ class Folder:
         if files is not None:
             _copy(files, self.path)
         self._connections: list[sqlite3.Connection] = []
-        self.plan: Callable[[Call], Fault | None] = no_faults
+        self._plan: Plan = no_faults
         self.syncs_fail = False
-        self.disk = FaultyDisk(self.path, plan=lambda call: self.plan(call)) if faulty else None  # noqa: PLW0108  # plans change
+        self.disk = FaultyDisk(self.path) if faulty else None
+
+    @property
+    def plan(self) -> Plan:
+        """What the disk is asked before each call, if it is a faulty one."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._plan = plan
+        if self.disk is not None:
+            self.disk.plan = plan
 
     def recover(self) -> None:
         """The disk works again."""
@@ -73,7 +85,7 @@ class Folder:
         held = _new_folder(self._root)
         self.disk.power_cut(rng, into=held)
         found = Folder(self._root, faulty=True, files=held)
-        shutil.rmtree(held)
+        _remove(held)
         self.close()
         return found
 
@@ -86,23 +98,31 @@ class Folder:
         self._connections.clear()
         if self.disk is not None:
             self.disk.close()
-        shutil.rmtree(self.path)
+        _remove(self.path)
 
 
 def _new_folder(root: Path) -> Path:
     """A folder that was not there before; its name depends on the run alone."""
-    for number in itertools.count(len(list(root.iterdir()))):
+    for number in itertools.count(len(os.listdir(root))):  # noqa: PTH208  # names are all it takes, and this is hot
         path = root / f"disk{number}"
-        if not path.exists():
+        with contextlib.suppress(FileExistsError):
             path.mkdir()
             return path
     raise AssertionError("numbers do not end")
 
 
 def _copy(source: Path, target: Path) -> None:
-    for file in source.iterdir():
-        if file.is_file() and not file.name.endswith(_LEFT_BEHIND):
-            shutil.copyfile(file, target / file.name)
+    for name in os.listdir(source):  # noqa: PTH208  # the same
+        if not name.endswith(_LEFT_BEHIND):
+            with open(f"{source}/{name}", "rb", 0) as old, open(f"{target}/{name}", "wb", 0) as new:  # noqa: PTH123  # the same
+                new.write(old.read())
+
+
+def _remove(folder: Path) -> None:
+    """A folder of files, and nothing but files."""
+    for name in os.listdir(folder):  # noqa: PTH208  # the same
+        os.unlink(f"{folder}/{name}")  # noqa: PTH108  # the same
+    folder.rmdir()
 
 
 class SimWriter:

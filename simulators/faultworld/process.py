@@ -13,6 +13,7 @@ from typing import Any
 
 current_process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("current_process", default=None)
 REAP_S = 0.2
+FEW_TASKS = 32
 
 
 class Process:
@@ -26,10 +27,23 @@ class Process:
         self.part = part
         self.dead = False
         self.fenced = False
-        self.tasks: dict[asyncio.Task[Any], None] = {}
         self.connects: list[float] = []  # when the broker accepted it
         self.on_death: list[Callable[[], None]] = []
         self._on_step = on_step
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._look_at = FEW_TASKS
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Its tasks that have not ended, the oldest first."""
+        self._tasks = [task for task in self._tasks if not task.done()]
+        return self._tasks
+
+    def own(self, task: asyncio.Task[Any]) -> None:
+        """A task of this process was made."""
+        self._tasks.append(task)
+        if len(self._tasks) > self._look_at:  # to be told of each end would cost a callback a task
+            self._look_at = FEW_TASKS + 2 * len(self.tasks)
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Start `work` as a task of this process; its own tasks belong to it too."""
@@ -59,13 +73,9 @@ class Process:
         """Reach nothing any more; `die` will follow at once."""
         self.fenced = True
 
-    def forget(self, task: asyncio.Task[Any]) -> None:
-        """A task of this process has ended."""
-        self.tasks.pop(task, None)
-
     async def _reap(self) -> None:
         while self.tasks:
-            for task in list(self.tasks):
+            for task in self.tasks:
                 task.cancel()
             await asyncio.sleep(REAP_S)
 

@@ -72,6 +72,12 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     slips: tuple[SlipAt, ...] = ()
 
     @property
+    def first_s(self) -> float:
+        """When the first entry is due; infinity without any."""
+        times_s = [*(deed.at_s for deed in self.deeds), *(fault.at_s for fault in self.faults)]
+        return min(times_s, default=float("inf"))
+
+    @property
     def size(self) -> int:
         """How many entries may be taken out."""
         return len(self.deeds) + len(self.faults) + len(self.slips)

@@ -32,6 +32,7 @@ from simulators.faultworld.mishaps import Mishaps
 from simulators.faultworld.network import Network, Slip
 from simulators.faultworld.process import Process
 from simulators.faultworld.schedule import Deed, Fault, Schedule
+from simulators.faultworld.template import empty_cloud
 from simulators.faultworld.truth import Timeline, Truth
 
 REST_WITHIN_S = 900.0  # virtual seconds after the last fault; back-offs are at most 30 s
@@ -157,6 +158,8 @@ class World:
         kinds = {fault.kind for fault in schedule.faults}
         self.faulty = bool(kinds & _DISK_FAMILIES)
         self.database = Database(self, Folder(root, faulty=bool(kinds & _CLOUD_DISK)))
+        if schedule.first_s > 0.0:
+            (self.database.folder.path / "cloud.db").write_bytes(empty_cloud())
         self.workers = [Worker(self, self.database, f"w{n}") for n in range(schedule.workers)]
         self.machines = [self.machine(f"s{n}", n) for n in range(schedule.stores)]
 

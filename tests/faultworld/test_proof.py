@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import get_args
 
@@ -12,9 +11,9 @@ from simulators.faultworld import report
 from simulators.faultworld.generate import generate
 from simulators.faultworld.many import Summary, run_many
 from simulators.faultworld.schedule import FaultKind, SlipKind
+from tests.faultworld.soak import asked, soak
 
 GATE_SEEDS = 2000
-SOAK_SEEDS = 100_000
 MUST_HAPPEN = [
     *get_args(FaultKind),
     *(f"message {kind}" for kind in get_args(SlipKind)),
@@ -46,6 +45,5 @@ def test_two_thousand_schedules_keep_every_rule() -> None:
 
 @pytest.mark.soak
 def test_a_hundred_thousand_schedules_keep_every_rule() -> None:
-    """`FAULTWORLD_SEEDS` and `FAULTWORLD_FROM` say how many, and from which on."""
-    count, first = int(os.environ.get("FAULTWORLD_SEEDS", SOAK_SEEDS)), int(os.environ.get("FAULTWORLD_FROM", "0"))
-    _proven(run_many(range(first, first + count), jobs=2))
+    """As many as the environment says (see `soak.asked`); `docs/soak.md` tells what they came to."""
+    _proven(soak(*asked()))

@@ -50,6 +50,16 @@ def test_a_seed_gives_the_same_run_in_another_process_with_other_hashes() -> Non
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("seed", [3, 8, 14])
+def test_tables_that_were_made_before_change_nothing_in_a_run(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = generate(seed)
+    with_template = run(schedule, traced=True)
+    monkeypatch.setattr(Schedule, "first_s", 0.0)
+    without = run(schedule, traced=True)
+    assert with_template.trace == without.trace
+    assert with_template.happened == without.happened
+
+
 def test_a_quiet_world_delivers_and_rests_at_once() -> None:
     deeds = tuple(Deed(at_s=float(n), store=0, what="ledger", count=2) for n in range(1, 6))
     outcome = run(msgspec.structs.replace(SMALL, deeds=deeds))

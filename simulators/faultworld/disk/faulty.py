@@ -17,7 +17,7 @@ from simulators.faultworld.disk import vfs
 from simulators.faultworld.disk.surface import Medium, Mode, Surface
 
 Kind = Literal["open", "read", "write", "truncate", "sync", "delete", "index"]
-_KINDS: dict[str, Kind] = {"Read": "read", "Write": "write", "Truncate": "truncate", "Sync": "sync", "ShmMap": "index"}
+_HOOKS = frozenset({"Write", "Truncate", "Sync", "ShmMap"})
 _CODES = {
     ("open", "io"): vfs.CANTOPEN,
     ("open", "full"): vfs.CANTOPEN,
@@ -94,7 +94,7 @@ class FaultyDisk:
         self.calls = 0
         self._sector_bytes = sector_bytes
         self._powersafe = powersafe
-        self._reads = reads
+        self.hooks = _HOOKS | {"Read"} if reads else _HOOKS
         self._slow = slow
         self._real_syncs = real_syncs
         self._surface = Surface()
@@ -192,56 +192,58 @@ class FaultyDisk:
 
         return self._answer("delete", name, deleted)
 
-    def on_call(self, file: vfs.OpenFile, name: str, real: vfs.Real, arguments: tuple[Any, ...]) -> int:
+    def on_call(self, file: vfs.OpenFile, name: str, arguments: tuple[Any, ...]) -> int:
         """Asked by the shim."""
-        medium: Medium = file.own
-        short = file.path.rpartition("/")[2]
-
-        def written(fault: Fault | None) -> int:
-            at, size_bytes, offset = arguments
-            fault = fault or self._no_room(medium, offset, size_bytes)
-            come = size_bytes if fault is None else min(size_bytes, fault.written_bytes)
-            code = real(at, come, offset) if come else vfs.OK
-            if code == vfs.OK and come:
-                medium.write(offset, ctypes.string_at(at, come))
-            return code if fault is None else _CODES["write", fault.what]
-
-        def truncated(_fault: Fault | None) -> int:
-            code = real()
-            if code == vfs.OK:
-                medium.truncate(arguments[0])
-            return code
-
-        def synced(fault: Fault | None) -> int:
-            code = real() if self._real_syncs else vfs.OK
-            if fault is not None and fault.what == "lie":
-                return vfs.OK
-            if fault is not None or code != vfs.OK:
-                medium.give_up()
-                return _CODES["sync", "io"]
-            medium.sync()
-            if file.fresh_name:
-                self._surface.sync_names()
-                file.fresh_name = False
-            return code
-
         match name:
             case "Write":
-                return self._answer("write", short, written, arguments[2], arguments[1])
-            case "Truncate":
-                return self._answer("truncate", short, truncated, arguments[0])
+                return self._answer("write", file.name, self._written, arguments[3], arguments[2], file, arguments)
             case "Sync":
-                return self._answer("sync", short, synced)
-            case "ShmMap" if arguments[2]:
-                return self._answer("index", short + INDEX, lambda _: real())
-            case "Read" if self._reads:
-                return self._answer("read", short, lambda _: real(), arguments[2], arguments[1])
-        return real()
+                return self._answer("sync", file.name, self._synced, 0, 0, file, arguments)
+            case "Truncate":
+                return self._answer("truncate", file.name, self._truncated, arguments[1], 0, file, arguments)
+            case "ShmMap" if arguments[3]:
+                return self._answer("index", file.name + INDEX, self._obeyed, 0, 0, file, name, arguments)
+            case "Read":
+                return self._answer("read", file.name, self._obeyed, arguments[3], arguments[2], file, name, arguments)
+        return file.real[name](*arguments)
 
     # -------------------------------------------------------------- inside
 
+    def _written(self, fault: Fault | None, file: vfs.OpenFile, arguments: tuple[Any, ...]) -> int:
+        at, content_at, size_bytes, offset = arguments
+        medium: Medium = file.own
+        if self.capacity_bytes is not None:
+            fault = fault or self._no_room(medium, offset, size_bytes)
+        come = size_bytes if fault is None else min(size_bytes, fault.written_bytes)
+        code = file.real["Write"](at, content_at, come, offset) if come else vfs.OK
+        if code == vfs.OK and come:
+            medium.write(offset, ctypes.string_at(content_at, come))
+        return code if fault is None else _CODES["write", fault.what]
+
+    def _truncated(self, _fault: Fault | None, file: vfs.OpenFile, arguments: tuple[Any, ...]) -> int:
+        code = file.real["Truncate"](*arguments)
+        if code == vfs.OK:
+            file.own.truncate(arguments[1])
+        return code
+
+    def _synced(self, fault: Fault | None, file: vfs.OpenFile, arguments: tuple[Any, ...]) -> int:
+        code = file.real["Sync"](*arguments) if self._real_syncs else vfs.OK
+        if fault is not None and fault.what == "lie":
+            return vfs.OK
+        if fault is not None or code != vfs.OK:
+            file.own.give_up()
+            return _CODES["sync", "io"]
+        file.own.sync()
+        if file.fresh_name:
+            self._surface.sync_names()
+            file.fresh_name = False
+        return code
+
+    def _obeyed(self, _fault: Fault | None, file: vfs.OpenFile, name: str, arguments: tuple[Any, ...]) -> int:
+        return file.real[name](*arguments)
+
     def _answer(
-        self, kind: Kind, name: str, act: Callable[[Fault | None], int], offset: int = 0, size_bytes: int = 0
+        self, kind: Kind, name: str, act: Callable[..., int], offset: int = 0, size_bytes: int = 0, *arguments: Any
     ) -> int:
         """Ask the plan and act on it. No exception may leave for SQLite: the first one is kept for `close`."""
         with self._lock:
@@ -250,7 +252,8 @@ class FaultyDisk:
                 if not self.dead:
                     self.calls += 1
                     self.counters[kind] += 1
-                    fault = self.plan(Call(self.calls, kind, name, offset, size_bytes))
+                    if self.plan is not no_faults:  # the usual plan need not be told
+                        fault = self.plan(Call(self.calls, kind, name, offset, size_bytes))
                 if self.dead:  # the plan itself may have pulled the plug
                     self.counters["refused"] += 1
                     return _CODES[kind, "io"]
@@ -262,7 +265,7 @@ class FaultyDisk:
                         fault = None
                     elif kind not in ("write", "sync"):
                         return _CODES[kind, fault.what]
-                return act(fault)
+                return act(fault, *arguments)
             except BaseException as error:  # noqa: BLE001  # ctypes would print it and answer "good"
                 self._errors.append(error)
                 return _CODES[kind, "io"]

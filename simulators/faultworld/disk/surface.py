@@ -20,6 +20,7 @@ class Medium:
     """One file. `write`, `truncate` and `sync` say what the program asked; `held` what a power cut leaves.
 
     Every sector that may differ has its history: contents, each with the truncation that its blocks were born after.
+    Most writes are followed by a sync and nobody asks what might have been: they lie in `log` until somebody does.
     """
 
     settled: bytes | bytearray
@@ -28,6 +29,7 @@ class Medium:
     maybe: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict)
     dirty: set[int] = field(default_factory=set)  # sectors that the next sync brings down; the rest of `maybe` it loses
     shared: bool = False  # with a copy: `settled` is to be copied before it changes
+    log: list[tuple[int, bytes]] = field(default_factory=list)  # the last writes, not yet in `maybe` and `dirty`
 
     def __post_init__(self) -> None:
         self.sizes = self.sizes or [(0, len(self.settled))]
@@ -38,19 +40,28 @@ class Medium:
 
     def write(self, offset: int, data: bytes) -> None:
         """Bytes at an offset, as the file system's cache takes them."""
-        step, end = self.sector_bytes, offset + len(data)
-        for sector in range(offset // step, -(-end // step)):
-            low, high = max(offset, sector * step), min(end, (sector + 1) * step)
-            born, before = self._history(sector)[-1]
-            start = low - sector * step
-            after = before[:start] + data[low - offset : high - offset] + before[start + high - low :]
-            self.maybe[sector].append((born, after))
-            self.dirty.add(sector)
+        self.log.append((offset, data))
+        end = offset + len(data)
         if end > self.size_bytes:
             self.sizes.append((self.sizes[-1][0], end))
 
+    def _unfold(self) -> None:
+        """Give the sectors of the last writes their histories."""
+        step = self.sector_bytes
+        for offset, data in self.log:
+            end = offset + len(data)
+            for sector in range(offset // step, -(-end // step)):
+                low, high = max(offset, sector * step), min(end, (sector + 1) * step)
+                born, before = self._history(sector)[-1]
+                start = low - sector * step
+                after = before[:start] + data[low - offset : high - offset] + before[start + high - low :]
+                self.maybe[sector].append((born, after))
+                self.dirty.add(sector)
+        self.log.clear()
+
     def truncate(self, size_bytes: int) -> None:
         """Cut (or stretch with zeros) to a size."""
+        self._unfold()
         step, before = self.sector_bytes, self.size_bytes
         truncations = self.sizes[-1][0] + 1
         self.sizes.append((truncations, size_bytes))
@@ -63,11 +74,16 @@ class Medium:
 
     def sync(self) -> None:
         """Everything written since the last sync is on the disk; what a failed sync gave up may still be missing."""
+        if self.maybe:
+            self._unfold()
         step, size = self.sector_bytes, self.size_bytes
         if self.shared or not isinstance(self.settled, bytearray):
             self.settled, self.shared = bytearray(self.settled), False
         del self.settled[size:]
         self.settled.extend(bytes(size - len(self.settled)))
+        for offset, data in self.log:
+            self.settled[offset : offset + len(data)] = data
+        self.log.clear()
         for sector in self.dirty:
             content = self.maybe.pop(sector)[-1][1]
             self.settled[sector * step : (sector + 1) * step] = content[: max(0, size - sector * step)]
@@ -79,10 +95,12 @@ class Medium:
     def give_up(self) -> None:
         """A sync has failed: the cache calls its pages clean, so that no later sync brings them down unless they are
         written again. Whether they came down is not known. Linux does so."""
+        self._unfold()
         self.dirty.clear()
 
     def held(self, rng: random.Random, mode: Mode, *, powersafe: bool = True) -> bytes:
         """The file after a power cut; `lose` and `keep` are its two ends."""
+        self._unfold()
         step = self.sector_bytes
         behind, garbage = rng.choice(_CHANCES), rng.random() < 0.125
         truncations, size = self.sizes[_place(rng, mode, len(self.sizes), behind)]
@@ -110,7 +128,9 @@ class Medium:
         """The same, to be kept while this one changes."""
         self.shared = True
         maybe = {sector: list(history) for sector, history in self.maybe.items()}
-        return Medium(self.settled, self.sector_bytes, list(self.sizes), maybe, set(self.dirty), shared=True)
+        return Medium(
+            self.settled, self.sector_bytes, list(self.sizes), maybe, set(self.dirty), shared=True, log=list(self.log)
+        )
 
     def _history(self, sector: int) -> list[tuple[int, bytes]]:
         if sector not in self.maybe:

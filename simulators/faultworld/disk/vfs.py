@@ -65,7 +65,10 @@ Real = Callable[..., int]
 
 
 class Disk(Protocol):
-    """What the shim asks of a disk; each gets the machine's own function and gives back a result code of SQLite."""
+    """What the shim asks of a disk; each gives back a result code of SQLite. `hooks` are those of `Read Write Truncate
+    Sync ShmMap` that it wants to see: the others stay in C."""
+
+    hooks: frozenset[str]
 
     def on_open(self, path: str, real: Real) -> tuple[int, Any]:
         """Also what the disk wants to find again in `OpenFile.own`."""
@@ -73,8 +76,9 @@ class Disk(Protocol):
     def on_delete(self, path: str, sync_folder: bool, real: Real) -> int:
         """A file is to be unlinked."""
 
-    def on_call(self, file: OpenFile, name: str, real: Real, arguments: tuple[Any, ...]) -> int:
-        """One of `Read Write Truncate Sync ShmMap`, with the arguments that follow the file in SQLite's interface."""
+    def on_call(self, file: OpenFile, name: str, arguments: tuple[Any, ...]) -> int:
+        """One of `hooks`, with the arguments as in SQLite's interface, the file's address first: those of
+        `file.real[name]`."""
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ class OpenFile:
     """One handle that SQLite holds; `fresh_name`: its first sync also syncs the folder, as SQLite's own VFS does."""
 
     disk: Disk
-    path: str
+    name: str  # without its folder
     own: Any
     fresh_name: bool
     real: dict[str, Real]
@@ -98,7 +102,7 @@ class _Shim:
     vfs: _Vfs = field(default_factory=_Vfs)
     disks: dict[str, Disk] = field(default_factory=dict)
     files: dict[int, OpenFile] = field(default_factory=dict)
-    tables: dict[int, tuple[_Methods, dict[str, Real]]] = field(default_factory=dict)
+    tables: dict[tuple[int, frozenset[str]], tuple[_Methods, dict[str, Real]]] = field(default_factory=dict)
     callbacks: list[Any] = field(default_factory=list)
 
     def disk_of(self, path_at: int | None) -> tuple[str, Disk | None]:
@@ -117,9 +121,9 @@ class _Shim:
         methods_at.value = 0
         code, own = disk.on_open(path, real)
         if code == OK:
-            table, functions = self.table(methods_at.value)
+            table, functions = self.table(methods_at.value, disk.hooks)
             fresh = bool(flags & OPEN_CREATE and flags & OPEN_JOURNALS)
-            self.files[at] = OpenFile(disk, path, own, fresh, functions)
+            self.files[at] = OpenFile(disk, path.rpartition("/")[2], own, fresh, functions)
             methods_at.value = ctypes.addressof(table)
         return code
 
@@ -131,32 +135,39 @@ class _Shim:
 
         return real() if disk is None else disk.on_delete(path, bool(sync_folder), real)
 
-    def call(self, name: str, at: int, arguments: tuple[Any, ...]) -> int:
-        file = self.files.pop(at) if name == "Close" else self.files[at]
+    def closed(self, at: int) -> int:
+        return self.files.pop(at).real["Close"](at)
 
-        def real(*given: Any) -> int:
-            return int(file.real[name](at, *(given or arguments)))
+    def hook(self, name: str) -> Callable[..., int]:
+        """What stands in a table for one call; it is made often, so nothing is looked up that can be known before."""
+        files = self.files
+        if name == "Close":
+            return self.closed
 
-        return real() if name == "Close" else file.disk.on_call(file, name, real, arguments)
+        def called(*arguments: Any) -> int:
+            file = files[arguments[0]]
+            return file.disk.on_call(file, name, arguments)
 
-    def table(self, base_at: int) -> tuple[_Methods, dict[str, Real]]:
-        """The copy of one of the machine's tables, with our entries, and the entries they stand for."""
-        if base_at not in self.tables:
+        return called
+
+    def table(self, base_at: int, hooks: frozenset[str]) -> tuple[_Methods, dict[str, Real]]:
+        """A copy of one of the machine's tables, with our entries for these, and the entries they stand for."""
+        if (base_at, hooks) not in self.tables:
             base, ours = _Methods.from_address(base_at), _Methods()
             ctypes.memmove(ctypes.addressof(ours), base_at, ctypes.sizeof(_Methods))
             ours.version = 2  # without xFetch: a mapped file would be written behind our back
             there = {name: shape for name, shape in _SHAPES.items() if getattr(base, f"x{name}")}
-            for name, shape in there.items():
-                callback = shape(lambda at, *arguments, name=name: self.call(name, at, arguments))
+            for name in there.keys() & {"Close", *hooks}:
+                callback = there[name](self.hook(name))
                 self.callbacks.append(callback)
                 setattr(ours, f"x{name}", ctypes.cast(callback, _ptr).value)
             functions: dict[str, Real] = {name: shape(getattr(base, f"x{name}")) for name, shape in there.items()}
-            self.tables[base_at] = ours, functions
-        return self.tables[base_at]
+            self.tables[base_at, hooks] = ours, functions
+        return self.tables[base_at, hooks]
 
     def retire(self) -> None:
         """Step out of every call, at the end of the process: connections that are still open outlive Python."""
-        for base_at, (table, _) in self.tables.items():
+        for (base_at, _hooks), (table, _) in self.tables.items():
             ctypes.memmove(ctypes.addressof(table), base_at, ctypes.sizeof(_Methods))
         self.vfs.xOpen, self.vfs.xDelete = self.base.xOpen, self.base.xDelete
         for lasting in (self.vfs, *(table for table, _ in self.tables.values())):

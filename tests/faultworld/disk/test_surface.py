@@ -143,6 +143,28 @@ def test_keep_is_a_plain_file_and_lose_the_same_file_at_its_last_sync(steps, see
     assert kept.held(Random(seed), "keep") == plain  # a copy stays
 
 
+@given(steps=STEPS, gives_up=st.sets(st.integers(0, 12)), seed=st.integers(0, 10**6))
+@settings(max_examples=200, deadline=None)
+def test_what_may_be_held_does_not_depend_on_who_asked_before(steps, gives_up: set[int], seed: int):
+    """Writes are sorted into sectors only when somebody asks: that must not show."""
+    quiet, asked = Medium(b"start", B), Medium(b"start", B)
+    for number, (what, place, data) in enumerate(steps):
+        for medium in (quiet, asked):
+            if what == "write":
+                medium.write(place, data)
+            elif what == "truncate":
+                medium.truncate(place)
+            elif number in gives_up:
+                medium.give_up()
+            else:
+                medium.sync()
+        asked.held(Random(number), "random")
+    for cut in range(seed, seed + 8):
+        copy = quiet.copy()
+        assert copy.held(Random(cut), "random") == asked.held(Random(cut), "random")
+    assert quiet.held(Random(seed), "lose") == asked.held(Random(seed), "lose")
+
+
 @pytest.mark.parametrize("sector_bytes", [512, 4096])
 def test_a_sector_never_mixes_two_writes_but_where_one_was_torn(sector_bytes: int):
     medium = Medium(b"a" * 4 * sector_bytes, sector_bytes)
