@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,12 +129,12 @@ def test_the_wrong_last_byte_of_the_page_is_refused():
     assert HostDecoder(deaf, "hex_lines").feed(encode(words(WRONG_PAGE), "hex_lines")) == []
 
 
-@pytest.mark.parametrize("bits", [(a, b) for a in range(256) for b in (0x00, 0x10, 0x11, 0xFF)])
-def test_only_the_known_value_is_an_adult(bits):
-    verdict = age_message_of(b"\xff\x06\x07" + bytes(bits) + b"DRAVS")
-    assert verdict.adult is (bits == (0x1E, 0x10))
-    if bits not in {(0x1E, 0x10), (0x0E, 0x10), (0, 0)}:
-        assert verdict is AgeVerdict.UNKNOWN
+def test_only_the_known_value_is_an_adult():
+    known = {(0x1E, 0x10): AgeVerdict.ACCEPTED, (0x0E, 0x10): AgeVerdict.TOO_YOUNG, (0, 0): AgeVerdict.NO_AGE}
+    for bits in itertools.product(range(256), repeat=2):
+        verdict = age_message_of(b"\xff\x06\x07" + bytes(bits) + b"DRAVS")
+        assert verdict is known.get(bits, AgeVerdict.UNKNOWN)
+        assert verdict.adult is (bits == (0x1E, 0x10))
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,7 @@ pieces = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(pieces, max_size=10).map(b"".join), st.integers(0, 60), st.integers(0, 7))
 def test_any_bytes_give_the_same_frames_however_they_are_cut(data, at, bit):
     spoilt = bytearray(data)
@@ -398,14 +400,14 @@ def test_silence_shorter_than_the_limit_loses_nothing():
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("order", Order)
-def test_out_of_turn_is_refused_before_it_is_sent(state, order):
+def test_out_of_turn_is_refused_before_it_is_sent(state):
     machine = at(state)
-    if order in ALLOWED[state]:
-        machine.check(order)
-        return
-    with pytest.raises(RefusedError, match=state.value):
-        machine.check(order)
+    for order in Order:
+        if order in ALLOWED[state]:
+            machine.check(order)
+            continue
+        with pytest.raises(RefusedError, match=state.value):
+            machine.check(order)
 
 
 def test_a_lost_reader_is_only_reset_or_polled():
