@@ -17,6 +17,7 @@ from device_drivers.trial_ptp.names import Command, Status, name_of
 from device_drivers.trial_ptp.token import NONCE_BYTES, TOKEN_BYTES
 
 REQUEST_TIMEOUT_S = 0.25
+QUEUE_TIMEOUT_S = 1.0  # an act that waits longer for its turn is not sent
 KEEP_ALIVE_S = 0.25  # a unit that hears nothing for 2 s takes its host for lost
 
 Line = Literal["rs485", "usb"]
@@ -176,7 +177,7 @@ class TrialUnit:
         return await self._answered(self._host.begin(command, payload), Priority.STATUS)
 
     async def _greet(self) -> None:
-        if not self._host.greeted:
+        if self._host.needs_greeting:
             await self.hello()
 
     async def _answered(self, call: Call, priority: Priority) -> bytes:
@@ -194,12 +195,14 @@ class TrialUnit:
             return ActReply("not_sent")
         call = self._host.begin(command, payload)
         try:
-            reply = await self._exchange(call, Priority.STATUS, guard)
+            reply = await self._exchange(call, Priority.STATUS, guard, queue_timeout_s=QUEUE_TIMEOUT_S)
         except UnavailableError:
             return ActReply("no_reply" if call.attempts else "not_sent")
         return ActReply("refused", reply.status) if reply.status else ActReply("done")
 
-    async def _exchange(self, call: Call, priority: Priority, guard: Guard) -> Frame:
+    async def _exchange(
+        self, call: Call, priority: Priority, guard: Guard, *, queue_timeout_s: float | None = None
+    ) -> Frame:
         """Ask until there is a reply, no repeat is left, or the guard says no."""
 
         def encode() -> bytes | None:
@@ -213,7 +216,13 @@ class TrialUnit:
             while True:
                 try:
                     return await self._bus.request(
-                        Exchange(priority=priority, encode=encode, feed=feed, timeout_s=REQUEST_TIMEOUT_S)
+                        Exchange(
+                            priority=priority,
+                            encode=encode,
+                            feed=feed,
+                            timeout_s=REQUEST_TIMEOUT_S,
+                            queue_timeout_s=queue_timeout_s,
+                        )
                     )
                 except NoReplyError:
                     if call.attempts > RETRIES:

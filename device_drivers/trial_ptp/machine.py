@@ -67,6 +67,11 @@ class HostMachine:
         self._in_slots: deque[int] = deque(maxlen=_REMEMBERED)  # the unit is told to forget these; a copy is a late one
         self._told_at_once: deque[int] = deque(maxlen=_REMEMBERED)  # a slot brings these once more
 
+    @property
+    def needs_greeting(self) -> bool:
+        """HELLO is due. Not while an act is on its way: its repeat must find the reply that the unit kept."""
+        return not self.greeted and not any(c.attempts and c.frame.command in _ACTS for c in self._open.values())
+
     def begin(self, command: Command, payload: bytes = b"") -> Call:
         """A new question. ABORT takes back what acts and is not answered yet: a repeat must not come behind it."""
         if command is Command.ABORT:

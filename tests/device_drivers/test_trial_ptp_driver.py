@@ -231,8 +231,8 @@ def _any_unit(self: HostMachine, data: bytes) -> None:
         _HEAR(self, replace(frame, address=self._address).to_wire())
 
 
-async def _one_guard(self: TrialUnit, call: Call, priority: Any, guard: Callable[[], bool]) -> Frame:
-    return await _EXCHANGE(self, call, priority, lambda: bool(call.attempts) or guard())
+async def _one_guard(self: TrialUnit, call: Call, priority: Any, guard: Callable[[], bool], **other: Any) -> Frame:
+    return await _EXCHANGE(self, call, priority, lambda: bool(call.attempts) or guard(), **other)
 
 
 def _abort_withdraws_nothing(self: HostMachine, command: Command, payload: bytes = b"") -> Call:
@@ -288,10 +288,12 @@ MUTANTS = (
     Mutant("the guard is asked once", TrialUnit, "_exchange", _one_guard),
     Mutant("ABORT leaves a START to be repeated", HostMachine, "begin", _abort_withdraws_nothing),
     Mutant("nobody is greeted", TrialUnit, "_greet", _greets_nobody),
+    Mutant("greeted in the middle of an act", HostMachine, "needs_greeting", property(lambda host: not host.greeted)),
     Mutant("a cut slot is taken for whole", HostMachine, "_slot_is_whole", _any_slot),
     Mutant("the unit is never told what was heard", HostMachine, "begin_poll", _never_forgets),
     Mutant("what came at once is told again", HostMachine, "_hand_over", _forgets_what_came_at_once),
     Mutant("company every three seconds", driver, "KEEP_ALIVE_S", 3.0),
+    Mutant("an act waits for ever", driver, "QUEUE_TIMEOUT_S", None),
     Mutant("ten tries", machine, "RETRIES", 9),
     Mutant("one try", machine, "RETRIES", 0),
     Mutant("a second and a half for each try", driver, "REQUEST_TIMEOUT_S", 1.5),

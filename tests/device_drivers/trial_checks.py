@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+from device_drivers.bus import Exchange, Priority
 from device_drivers.errors import UnavailableError
 from device_drivers.trial_ptp import ActReply, Method, Proof, TrialUnit, mint, payloads
 from device_drivers.trial_ptp.codec import Frame, FrameDecoder
@@ -141,6 +143,25 @@ async def the_guard_is_asked_for_every_try() -> None:
             answers = iter((True, False, True, True))
             assert await act(answers.__next__) == ActReply("no_reply")
             assert len(device.asked) == 1
+
+
+async def an_act_that_waited_a_second_for_its_turn_is_not_sent() -> None:
+    """Somebody else of the line is silent for long; the act is dropped, and stays so."""
+    async with bench() as (device, unit, _):
+        act = await ready_to(unit, "start")
+        device.asked.clear()
+        slow = Exchange(priority=Priority.UNLOCK, encode=lambda: b"\x55", feed=lambda _: None, timeout_s=1.5)
+        waiting = asyncio.create_task(_swallowed(unit._bus.request(slow)), name="slow")
+        await asyncio.sleep(0.01)
+        assert await act(yes) == ActReply("not_sent")
+        await waiting
+        await asyncio.sleep(5)
+        assert device.asked == []
+
+
+async def _swallowed(request: Awaitable[object]) -> None:
+    with contextlib.suppress(UnavailableError):
+        await request
 
 
 async def an_abort_overtakes_and_nothing_acts_behind_it() -> None:
@@ -296,6 +317,21 @@ async def a_unit_is_greeted_before_anything_else_but_an_abort() -> None:
         assert [frame.command for frame in device.frames] == [Command.HELLO, Command.STATUS]
 
 
+async def nobody_greets_while_an_act_is_on_its_way() -> None:
+    """START acted and its reply is lost; a ping beside it is lost four times: no HELLO makes the unit forget START."""
+    async with bench() as (device, unit, _):
+        act = await ready_to(unit, "start")
+        device.asked.clear()
+        device.lose_replies = 2
+        starting = asyncio.create_task(_outcome(act))
+        await asyncio.sleep(0.01)
+        unit._host.greeted = False
+        await unit.ping()
+        assert await starting == ActReply("done")
+        commands = [frame.command for frame in device.frames]
+        assert Command.HELLO not in commands[: len(commands) - commands[::-1].index(Command.START)]
+
+
 async def usb_events_need_no_poll() -> None:
     """They come at once, and the slot that repeats them brings none twice."""
     async with bench(kind="usb") as (device, unit, wire):
@@ -312,6 +348,7 @@ CHECKS: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
     acts_take_effect_exactly_once,
     four_tries_and_no_more,
     the_guard_is_asked_for_every_try,
+    an_act_that_waited_a_second_for_its_turn_is_not_sent,
     an_abort_overtakes_and_nothing_acts_behind_it,
     company_keeps_a_unit_warm_also_over_a_bad_line,
     a_host_that_is_gone_is_missed_within_two_seconds,
@@ -320,6 +357,7 @@ CHECKS: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
     events_come_once_and_in_order_over_a_bad_line,
     a_slot_with_a_hole_is_asked_for_again,
     a_unit_is_greeted_before_anything_else_but_an_abort,
+    nobody_greets_while_an_act_is_on_its_way,
     usb_events_need_no_poll,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,6 +13,7 @@ from device_drivers.trial_ptp.codec import BROADCAST, Frame, FrameDecoder, crc16
 from device_drivers.trial_ptp.names import Command, EndReason, Event, Flag, State, Status
 from device_drivers.trial_ptp.states import CAUSES, COMMANDS, expected
 from simulators.hardware import trial_ptp_wire as wire
+from simulators.hardware.trial_ptp import TrialUnit
 from tests.simulators.trial_bench import UNIX_S, Bench
 
 SOURCE = Path(__file__).parents[2] / "device_drivers/trial_ptp/states.py"
@@ -525,3 +527,49 @@ def test_a_self_test_names_what_is_broken() -> None:
     assert bench.ask(Command.SELF_TEST, b"\x00\x3f").payload == b"\x00\x3f"
     bench.world(heater_broken=True, air_flows=False)
     assert bench.ask(Command.SELF_TEST, b"\x00\x3f").payload == b"\x00\x2e"
+
+
+# The dialogue of the test vectors, question and answer on the wire (C): the simulated unit speaks it byte for byte.
+DIALOGUE = [
+    (
+        "00 03 10 05 03 01 01 01 03 C4 30 00",  # HELLO
+        "00 03 11 05 03 01 01 06 0B 01 02 01 03 04 C0 FF EE 05 3F 06 4D 72 00",
+    ),
+    (
+        "00 03 10 05 03 02 0F 01 03 44 ED 00",  # CHALLENGE
+        "00 03 11 05 03 02 0F 0C 08 A1 B2 C3 D4 E5 F6 07 18 72 3D 00",
+    ),
+    (
+        "00 03 10 05 03 03 10 0B 2A 01 A1 B2 C3 D4 E5 F6 07 18 01 01 04 2A 01 12 01 06 03 EF 69 55 B9 01 15 3C 06 57 4E 50 54 9D BC B5 CD 0B 98 AF A1 41 B5 86 DE 9B DA 00",  # AUTHORIZE
+        "00 03 11 05 03 03 10 03 06 02 01 01 05 2A 06 34 C5 00",
+    ),
+    ("00 03 10 05 03 04 11 02 06 01 01 06 2A 02 06 C3 77 00", None),  # ARM slot 2: the vectors hold no answer
+    ("00 03 10 05 03 05 12 02 04 01 01 04 2A 50 4A 00", None),  # START
+    ("00 03 10 05 03 06 13 02 05 01 01 05 2A 01 2F E3 00", None),  # ABORT
+]
+
+
+class Written(Random):
+    """The nonce of the vectors."""
+
+    def randbytes(self, n: int) -> bytes:
+        return bytes.fromhex("A1B2C3D4E5F60718")[:n]
+
+
+def test_the_golden_dialogue() -> None:
+    unit = TrialUnit(rng=Written(1))
+    unit.core.advance(100.0)
+    unit.core.desk.clock = (UNIX_S, 100.0)
+    for question, answer in DIALOGUE:
+        frames = unit.split(bytes.fromhex(question), 100.0)
+        replies = b"".join(unit.answer(frame, 100.0) for frame in frames)
+        assert Frame.from_wire(replies).status == Status.OK
+        assert answer is None or replies == bytes.fromhex(answer)
+    assert [state for _, state, _ in unit.core.history] == [0, 1, 2, 3, 4, 7]
+
+
+def test_the_golden_answer_to_a_bad_token() -> None:
+    unit = TrialUnit(key=bytes(32))
+    unit.core.advance(100.0)
+    frames = unit.split(bytes.fromhex(DIALOGUE[2][0]), 100.0)
+    assert unit.answer(frames[0], 100.0) == bytes.fromhex("00 03 11 05 04 03 10 21 03 D0 BD 00")
