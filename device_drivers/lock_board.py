@@ -21,8 +21,10 @@ T = TypeVar("T")
 QUEUE_TIMEOUT_S = 1.0  # from the call of unlock to its frame, hold-off included
 REPLY_TIMEOUT_S = 0.5
 SETTLE_S = 0.15  # for which the line is left to a board that says nothing to a pulse
+# For the question that such a board may lose: a door that opens and shuts meanwhile would not be seen.
+LOST_S = 0.15
 LATE_S = 2.0  # a reply that has not come by then never will
-MAX_STALE_REPLIES = 4  # as many as can go unanswered within LATE_S
+MAX_STALE_REPLIES = 8  # more than can go unanswered within LATE_S
 
 _NOT_SENT = UnlockReply("not_sent")
 
@@ -198,7 +200,7 @@ class LockBoard:
                 priority=Priority.STATUS,
                 encode=encode,
                 feed=feed,
-                timeout_s=REPLY_TIMEOUT_S,
+                timeout_s=LOST_S if self._may_swallow else REPLY_TIMEOUT_S,
                 device=self._name,
             )
         )
