@@ -59,7 +59,7 @@ def _ports(config: StoreConfig) -> Iterator[Finding]:
     missing = dict(missing_ports(config))
     for bus in config.bus:
         key = f"bus.{bus.id}.url"
-        yield Finding(f"port of bus {bus.id}", ok=key not in missing, found=missing.get(key, bus.port))
+        yield Finding(f"port of bus {bus.id}", ok=key not in missing, found=missing.get(key, bus.port or bus.url))
 
 
 def _data_dir(config: StoreConfig) -> Iterator[Finding]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contracts.ids import ID_PATTERN
 from contracts.planogram import (
@@ -19,14 +18,14 @@ from contracts.planogram import (
     ShelfPlace,
     StoreDocument,
 )
+from device_drivers.errors import MisconfiguredError
+from device_drivers.link_url import EXAMPLE, LinkUrl, schemes
 from device_drivers.lock_boards import LOCK_BOARDS
 from device_drivers.lock_profile import MAX_HOLD_OFF_S, MIN_HOLD_OFF_S, BitOrder
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 MAX_FILE_BYTES = 1 << 20
 MAX_GOODS = 60  # different products behind one door: as many as one count by staff takes
-MAX_BAUD = 4_000_000
-DEFAULT_BAUD = "9600"
 MIN_QUOTA_BYTES = 16 << 20
 _HOLD_SECRETS = frozenset({"cloud", "staff"})  # sections whose values are never repeated: a password, a PIN
 
@@ -68,33 +67,48 @@ class LedgerConfig(Section):
         return quota_bytes
 
 
+NETWORK = frozenset({"tcp", "rfc2217"})
+MAY_BE_FAR = frozenset({"modbus_rtu", "scanner"})  # what comes late from these opens nothing, and names nobody
+
+
 class BusConfig(Section):
-    """One serial port and what is spoken on it."""
+    """One line and what is spoken on it."""
 
     id: Id
-    url: str = Field(description="serial:///dev/ttyUSB0?baud=9600")
+    url: str = Field(
+        description="serial:///dev/ttyUSB0?baud=9600, serial://usb/VENDOR:PRODUCT/SERIAL, tcp:// or rfc2217://HOST:PORT"
+    )
     protocol: Literal["lock_8a", "lock_cu16", "lock_cu48", "lock_winnsen", "modbus_rtu", "scanner", "id_card"]
 
     @field_validator("url")
     @classmethod
-    def _names_a_port(cls, url: str) -> str:
-        parts = urlsplit(url)
-        baud = parse_qs(parts.query).get("baud", [DEFAULT_BAUD])[0]
-        if parts.scheme != "serial" or parts.netloc or not parts.path.startswith("/"):
-            raise ValueError("not a serial port of this machine; write serial:///dev/ttyUSB0?baud=9600")
-        if not (baud.isascii() and baud.isdecimal() and len(baud) < 8 and 0 < int(baud) <= MAX_BAUD):
-            raise ValueError(f"baud is not a number of 1 to {MAX_BAUD}; write serial:///dev/ttyUSB0?baud=9600")
+    def _names_a_link(cls, url: str) -> str:
+        try:
+            scheme = LinkUrl.parse(url).scheme
+        except MisconfiguredError as error:
+            raise ValueError(f"{error}; write for example {EXAMPLE}") from error
+        if scheme not in schemes():
+            raise ValueError(f"no link is called {scheme!r}; write for example {EXAMPLE}")
         return url
+
+    @model_validator(mode="after")
+    def _no_lock_behind_a_network(self) -> Self:
+        if self.link.scheme in NETWORK and self.protocol not in MAY_BE_FAR:
+            raise ValueError(
+                f"url: {self.protocol} may not be behind a network, where a frame can act late and bytes can be read "
+                f"on the way; name a port of this machine, such as {EXAMPLE}"
+            )
+        return self
+
+    @property
+    def link(self) -> LinkUrl:
+        """Where the line is, to be opened."""
+        return LinkUrl.parse(self.url)
 
     @property
     def port(self) -> str:
-        """Path of the serial port."""
-        return urlsplit(self.url).path
-
-    @property
-    def baud(self) -> int:
-        """Bits a second; 9600 unless the URL says otherwise."""
-        return int(parse_qs(urlsplit(self.url).query).get("baud", [DEFAULT_BAUD])[0])
+        """Path of the serial port; "" for a line that is found by what it is, or over the network."""
+        return self.link.path if self.link.scheme == "serial" else ""
 
 
 class LockBoardConfig(Section):
@@ -420,9 +434,9 @@ def _unsealed(config: StoreConfig) -> Iterator[tuple[str, str]]:
 
 
 def missing_ports(config: StoreConfig) -> Iterator[tuple[str, str]]:
-    """Serial ports that are not there."""
+    """Serial ports that are named by their path and are not there."""
     for bus in config.bus:
-        if not Path(bus.port).exists():
+        if bus.port and not Path(bus.port).exists():
             yield (
                 f"bus.{bus.id}.url",
                 f"{bus.port} is not there; plug the adapter in, or name the right port (ls /dev/serial/by-id)",

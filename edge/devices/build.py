@@ -11,11 +11,11 @@ from contracts.clock import Clock
 from device_drivers.bus import Bus
 from device_drivers.faults import FaultKind
 from device_drivers.id_card import IdCardReader
+from device_drivers.link_url import open_link
 from device_drivers.lock_boards import LOCK_BOARDS
 from device_drivers.lock_profile import Profile
 from device_drivers.modbus_rtu import WeightTransmitter
 from device_drivers.scanner import SerialScanner
-from device_drivers.serial_link import open_serial
 from edge.config import (
     BusConfig,
     IdCardConfig,
@@ -84,7 +84,7 @@ def build(
     for bus in config.bus:
         if bus.protocol != "scanner":
             devices.buses[bus.id] = Bus(
-                name=bus.id, open_link=partial(open_serial, bus.port, bus.baud), on_fault=partial(fault, bus)
+                name=bus.id, open_link=partial(open_link, bus.link), on_fault=partial(fault, bus)
             )
     for device in config.device:
         match device:
@@ -104,7 +104,7 @@ def build(
             case ScannerConfig():
                 bus = by_id[device.bus]
                 scanner = SerialScanner(
-                    open_link=partial(open_serial, bus.port, bus.baud), clock=clock, on_fault=partial(fault, bus)
+                    open_link=partial(open_link, bus.link), clock=clock, on_fault=partial(fault, bus)
                 )
                 devices.scanners.append(WatchedScanner(device, scanner, watch(device.id, device.kind)))
             case IdCardConfig():

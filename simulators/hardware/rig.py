@@ -78,8 +78,8 @@ class Rig:
         self._boards: dict[str, Board] = {}
         self.ports: dict[str, PtyPort] = {}
         for bus in config.bus:
-            if Path(bus.port).is_relative_to(REAL_PORTS):
-                log.info("bus %s is real hardware at %s", bus.id, bus.port)
+            if not bus.port or Path(bus.port).is_relative_to(REAL_PORTS):
+                log.info("bus %s is real hardware at %s", bus.id, bus.url)
                 continue
             device, echo = self._devices_on(bus.id, bus.protocol)
             line = Faults(rng=Random(f"{seed}:line:{bus.id}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,35 @@ def good(tmp_path: Path) -> Path:
         tmp_path / "demo", broker_url="mqtt://127.0.0.1:1", camera=True, pin_hashes={"amy": "hash", "bo": "hash"}
     )
     return demo.store_toml
+
+
+@pytest.mark.parametrize("far", ["tcp://10.0.0.1:4001", "rfc2217://10.0.0.1:4001?baud=9600"])
+@pytest.mark.parametrize(
+    ("line", "may"),
+    [
+        ("locks", False),  # a frame that comes late would open late
+        ("id-tobacco", False),  # a person's papers, readable on the way
+        ("scales-snack", True),  # a weight opens nothing
+        ("scan-snack", True),  # a code expires
+    ],
+)
+def test_what_may_be_behind_a_network(good: Path, line: str, may: bool, far: str):
+    text, urls = good.read_text(), re.compile(rf'(id = "{line}"\nurl = )"[^"]*"')
+    assert urls.search(text)
+    good.write_text(urls.sub(rf'\1"{far}"', text))
+    if may:
+        bus = next(bus for bus in load_store(good).bus if bus.id == line)
+        assert (bus.link.host, bus.link.port, bus.port) == ("10.0.0.1", 4001, "")
+        assert f"bus.{line}.url" not in dict(missing_ports(load_store(good)))
+        return
+    with pytest.raises(ConfigError, match="may not be behind a network"):
+        load_store(good)
+
+
+def test_an_adapter_may_be_named_by_what_it_is(good: Path):
+    good.write_text(re.sub(r'(id = "locks"\nurl = )"[^"]*"', r'\1"serial://usb/1a86:7523/A5"', good.read_text()))
+    bus = next(bus for bus in load_store(good).bus if bus.id == "locks")
+    assert str(bus.link.usb) == "1a86:7523/A5"
 
 
 def test_the_demo_store_is_right(good: Path):
@@ -68,7 +98,7 @@ WRONG = [
     pytest.param(
         'sku = "690002", units', 'sku = "690001", units', ["690001", "twice"], id="a product twice on a shelf"
     ),
-    pytest.param("serial:///", "tcp://10.0.0.1:4001/", ["bus.0.url", "serial:///"], id="a lock behind a network"),
+    pytest.param("serial:///", "tcp://10.0.0.1:4001/", ["bus.0.url", "HOST:PORT"], id="a path behind a network"),
     pytest.param("serial:///", "serial://", ["bus.0.url", "serial:///"], id="a port that is no path"),
     pytest.param("?baud=9600", "?baud=fast", ["bus.0.url", "baud"], id="a speed that is no number"),
     pytest.param("?baud=9600", "?baud=0", ["bus.0.url", "baud"], id="no speed at all"),
