@@ -41,7 +41,7 @@ def delayed(reply: bytes, sent: bytes, rng: Random) -> Sequence[Delivery]:
 def coalesced(reply: bytes, sent: bytes, rng: Random) -> Sequence[Delivery]:
     """The end of something older, the reply and the beginning of something newer arrive as one piece."""
     del sent
-    return [(0.01, reply[rng.randrange(1, len(reply)) :] + reply + reply[: rng.randrange(len(reply))])]
+    return [(0.01, reply[rng.randint(1, len(reply)) :] + reply + reply[: rng.randrange(len(reply))])]
 
 
 def noisy(reply: bytes, sent: bytes, rng: Random) -> Sequence[Delivery]:
