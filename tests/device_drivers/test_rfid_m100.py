@@ -78,6 +78,15 @@ def test_the_public_vector_with_a_wrong_sum_is_refused():
 
 
 @pytest.mark.parametrize(
+    "text", ["BB 00 22 00 00 22 7F", "BB 00 22 00 00 23 7E", "BB 00 22 00 01 22 7E", "BB 03 22 00 00 25 7E"]
+)
+def test_broken_frames_are_refused(text: str):
+    with pytest.raises(ProtocolError):
+        Frame.from_bytes(raw(text))
+    assert FrameDecoder(ignore).feed(raw(text) + raw(NO_TAG))[-1:] == [Frame(1, Code.FAILED, b"\x15")]
+
+
+@pytest.mark.parametrize(
     ("text", "tag"),
     [
         (TAG_1, TagRead(-55, 0x3400, raw("30751FEB705C5904E3D50D70"), 0x3A76)),  # V
@@ -303,6 +312,84 @@ async def test_settings_are_read_back():
             await reader.set_power(40)
         with pytest.raises(MisconfiguredError, match="listen_s"):
             await reader.inventory(listen_s=0)
+
+
+@in_virtual_time
+async def test_every_tag_of_the_first_answer_counts():
+    line = Line(on_bench())
+    async with bus_on(line) as bus:
+        inventory = await RfidReaderM100(bus).inventory(listen_s=0.1, rounds=1)
+    assert {sight.tag.epc for sight in inventory.sights} == set(line.module.field.tags)
+
+
+class Forgetful:
+    """Answers a command only at the second asking."""
+
+    def __init__(self, command: int) -> None:
+        self.command, self.asked, self.simulated = command, 0, Peer(on_bench())
+
+    def receive(self, data: bytes) -> bytes:
+        answer = self.simulated.receive(data)
+        self.asked += data[2] == self.command
+        return b"" if data[2] == self.command and self.asked == 1 else answer
+
+
+@in_virtual_time
+async def test_a_stop_whose_answer_is_lost_is_said_once_more():
+    link = MemoryLink(Forgetful(0x28))
+    async with bus_on(link) as bus:
+        assert (await RfidReaderM100(bus).inventory(listen_s=0.1)).complete
+    assert [frame[2] for frame in link.frames] == [0x27, 0x28, 0x28, 0x28]  # the last for the answer that is owed
+
+
+@in_virtual_time
+async def test_a_question_is_asked_twice_only_while_a_reply_is_owed():
+    link = MemoryLink(Forgetful(0xB7))
+    async with bus_on(link) as bus:
+        reader = RfidReaderM100(bus)
+        with pytest.raises(UnavailableError):
+            await reader.power_dbm()
+        for frames in (3, 4, 5):
+            assert await reader.power_dbm() == 26.0
+            assert len(link.frames) == frames
+
+
+@in_virtual_time
+async def test_a_reply_that_came_after_the_caller_left_is_not_owed():
+    link = MemoryLink(Peer(on_bench()))
+    async with bus_on(link) as bus:
+        reader = RfidReaderM100(bus)
+        leaving = asyncio.create_task(reader.power_dbm())
+        await asyncio.sleep(0.001)  # it is written, and not answered yet
+        leaving.cancel()
+        await asyncio.sleep(0.1)
+        assert await reader.power_dbm() == 26.0
+    assert len(link.frames) == 2
+
+
+@in_virtual_time
+async def test_noise_that_promises_a_long_frame_swallows_no_reply():
+    link = MemoryLink(Peer(on_bench()))
+    async with bus_on(link) as bus:
+        reader = RfidReaderM100(bus)
+        link.deliver(raw("BB 01 22 00 F0"))
+        await asyncio.sleep(1)
+        assert await reader.power_dbm() == 26.0
+
+
+@in_virtual_time
+async def test_a_sight_that_the_stop_cuts_in_two_is_not_lost():
+    class Module:
+        def receive(self, data: bytes) -> bytes:
+            if data[2] == Code.INVENTORY_MANY:
+                return raw(TAG_1)
+            return raw(TAG_2)[10:] + raw("BB 01 28 00 01 00 2A 7E")
+
+    link = MemoryLink(Module())
+    async with bus_on(link) as bus:
+        asyncio.get_running_loop().call_later(0.05, link.deliver, raw(TAG_2)[:10])
+        inventory = await RfidReaderM100(bus).inventory(listen_s=0.1)
+    assert [sight.tag.rssi_dbm for sight in inventory.sights] == [-55, -60]
 
 
 class Deaf:

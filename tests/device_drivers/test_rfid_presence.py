@@ -72,6 +72,24 @@ def test_absent_after_six_silent_seconds_behind_a_closed_door(
     assert (A not in what.present) is absent
 
 
+def test_a_round_that_began_before_the_door_closed_agrees_with_nothing():
+    what = presence()
+    heard(what, A, [0.0, 0.5, 1.0])
+    what.door(closed=False, at_s=2.0)
+    what.door(closed=True, at_s=3.0)
+    heard(what, A, [3.1])
+    assert what.full_round(started_s=2.5, at_s=4.0) is None
+    assert what.full_round(started_s=4.0, at_s=5.0) is None  # the first that counts
+    assert what.full_round(started_s=5.0, at_s=6.0) is not None
+
+
+def test_a_clock_that_goes_back_makes_nothing_older():
+    what = presence()
+    heard(what, A, [19.0, 19.5, 20.0, 1.0])
+    what.full_round(started_s=2.0, at_s=8.0)
+    assert what.present == {A}
+
+
 def test_no_round_means_nobody_is_absent():
     what = presence()
     heard(what, A, [0.0, 0.5, 1.0])

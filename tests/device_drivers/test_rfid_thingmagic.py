@@ -53,6 +53,24 @@ def test_golden_commands_both_ways(mark: str, text: str, frame: Command):
     assert divided(raw(text)[1:-2]) == raw(text)[-2:]  # the simulator's way to the same CRC
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FF 00 03 1D 0D",  # wrong CRC
+        "FF 01 03 1D 0C",  # another length
+        "FE 00 03 1D 0C",  # another head
+        "FF 00 03",
+    ],
+)
+def test_broken_frames_are_refused(text: str):
+    with pytest.raises(ProtocolError):
+        Command.from_bytes(raw(text))
+    with pytest.raises(ProtocolError):
+        Reply.from_bytes(raw(text))
+    good = codec.version().to_bytes()
+    assert CommandDecoder(ignore).feed(raw(text) + bytes(10) + good)[-1:] == [codec.version()]
+
+
 def test_the_crc_is_no_plain_ccitt():
     body = raw("00 03")
     assert codec.crc16(body) == raw("1D 0C")
