@@ -38,10 +38,10 @@ class Decoder(Protocol[F]):
 class Family:
     """One family. `from_host` and `from_device` make a decoder of what either side sends.
 
-    `describe` says a frame in one short line without personal data. `acts` is true of a frame that moves, heats or
-    pays: a tool for looking never sends one. `most_buffered` is the most that a decoder ever holds. `probe` asks the
-    device at an address something harmless and says what it found; it raises DeviceError. `simulator` names
-    `module:callable` of the device that plays this family; `settings` are what a description may say of a device
+    `describe` says a frame in one short line without personal data. `acts` is true of a frame that moves, heats, pays
+    or changes a setting: a tool for looking never sends one. `most_buffered` is the most that a decoder ever holds.
+    `probe` asks the device at an address something harmless and says what it found; it raises DeviceError. `simulator`
+    names `module:callable` of the device that plays this family; `settings` are what a description may say of a device
     beside its address, each with one line of help. `personal`: its bytes may name a person, so no tool ever shows or
     keeps them.
     """

@@ -8,11 +8,13 @@ from device_drivers.trial_ptp import codec
 from device_drivers.trial_ptp.driver import TrialUnit
 from device_drivers.trial_ptp.names import Capability, Command, State, name_of
 
-_ACTS = frozenset({Command.AUTHORIZE, Command.ARM, Command.START, Command.DISPENSE})
+_ACTS = frozenset({
+    Command.AUTHORIZE, Command.ARM, Command.START, Command.DISPENSE, Command.SET_CONFIG, Command.SAMPLE_SET
+})  # fmt: skip
 
 
 def acts(frame: codec.Frame) -> bool:
-    """True of what may lead to heat or hand out a sample, also as somebody else's version of it."""
+    """True of what may lead to heat, hand out a sample or change the unit, also as somebody else's version of it."""
     return not frame.is_reply and not frame.is_event and frame.command in _ACTS
 
 

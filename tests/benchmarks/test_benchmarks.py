@@ -27,7 +27,7 @@ from simulators import postgres_server
 from tests.must import missing
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("uplink", "unlock", "start", "footprint")
+NAMES = ("uplink", "unlock", "start", "footprint", "devices")
 
 # ------------------------------------------------------------------ tables
 

@@ -481,9 +481,9 @@ def test_numbers_are_the_protocols(kind):
 
 
 @pytest.mark.parametrize("command", Command)
-def test_only_what_leads_to_a_trial_acts(command):
+def test_only_what_leads_to_a_trial_or_changes_the_unit_acts(command):
     frame = request(5, 1, command, TOKEN if command is Command.AUTHORIZE else b"")
-    named = {Command.START, Command.DISPENSE, Command.ARM, Command.AUTHORIZE}
+    named = {Command.START, Command.DISPENSE, Command.ARM, Command.AUTHORIZE, Command.SET_CONFIG, Command.SAMPLE_SET}
     assert FAMILY.acts(frame) is (command in named)
     assert not FAMILY.acts(replace(frame, flags=RESP))
     assert command.name in FAMILY.describe(frame)
