@@ -1,7 +1,8 @@
 """What goes over a scanner's line: commands one way; codes with replies between them the other way.
 
-A reply has no line end and may stand directly before a code. Its first byte is a control character that no code
-holds, so both can be told apart; a code that a reply breaks in two is no code.
+A reply has no line end and may stand directly before a code. It holds control characters, which no code does, so
+both can be told apart; a code that a reply breaks in two is no code. The same goes for our own commands, which some
+adapters send back.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ Reply = gm65.Reply | newland.Reply
 F = TypeVar("F")
 
 LONGEST_COMMAND = max(gm65.LONGEST_COMMAND, newland.LONGEST_COMMAND, honeywell.FRAME_BYTES)
-LONGEST_REPLY = max(gm65.LONGEST_REPLY, newland.LONGEST_REPLY)
+LONGEST_ECHO = 8 + gm65.MAX_ASKED_BYTES  # of a command that is known when it comes back; we send no longer one
+LONGEST_REPLY = max(gm65.LONGEST_REPLY, newland.LONGEST_REPLY, LONGEST_ECHO)
 MOST_BUFFERED = max(LONGEST_COMMAND - 1, MAX_TEXT_BYTES + LONGEST_REPLY - 1)
-_HEADS = (0x02, 0x03)  # first bytes of replies
+_HEADS = b"\x02\x03\x7e\x16\x1b"  # first bytes of replies, then of commands; a tilde may stand in a code too
 _BROKEN = b"\x00"  # makes the half text that stands before it no code
 
 
@@ -54,12 +56,13 @@ class TalkDecoder:
             if isinstance(cut, Verdict):
                 if cut is Verdict.BAD_SUM:
                     self._on_fault("crc", "a reply with a wrong check sum")
-                found += self._lines.feed(buffer[at : at + 1])  # no code holds this byte
+                found += self._lines.feed(buffer[at : at + 1])  # a tilde, or a byte that no code holds
                 at += 1
                 continue
             if self._lines.buffered:
                 self._lines.feed(_BROKEN)
-            found.append(cut[0])
+            if isinstance(cut[0], Reply):
+                found.append(cut[0])
             at += cut[1]
         self._held = buffer[at:]
         return found
@@ -86,7 +89,7 @@ class TalkDecoder:
 
 
 def _next_head(buffer: bytes, at: int) -> int:
-    places = [place for head in _HEADS if (place := buffer.find(head, at)) >= 0]
+    places = [place for head in _HEADS if (place := buffer.find(head, at)) >= 0]  # five C loops beat one of ours
     return min(places, default=len(buffer))
 
 
@@ -94,8 +97,11 @@ def _cut_command(front: bytes) -> tuple[HostFrame, int] | Verdict:
     return _first((gm65.cut_command(front), newland.cut_command(front), honeywell.cut_command(front)))
 
 
-def _cut_reply(front: bytes) -> tuple[Reply, int] | Verdict:
-    return _first((gm65.cut_reply(front), newland.cut_reply(front)))
+def _cut_reply(front: bytes) -> tuple[Reply | HostFrame, int] | Verdict:
+    if front[0] in (0x02, 0x03):
+        return _first((gm65.cut_reply(front), newland.cut_reply(front)))
+    too_long = front[:2] == b"\x7e\x00" and len(front) > 3 and front[3] > gm65.MAX_ASKED_BYTES
+    return Verdict.NOISE if too_long else _cut_command(front)
 
 
 def _first(cuts: Sequence[tuple[F, int] | Verdict]) -> tuple[F, int] | Verdict:

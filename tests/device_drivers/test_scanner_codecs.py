@@ -144,6 +144,10 @@ DONE, LIVES = gm65.Reply("command", 0, b"\x00"), gm65.Reply("heartbeat", 0, b"\x
         (b"\x02690\r691\r", ["691"]),  # begins like a reply and is none: what stands there is no code
         (b"\x02\x00\x00\xff690\r691\r", ["691"]),  # a length beyond the cap
         (raw(OK)[:-1] + b"\r690\r", ["690"]),  # a wrong check sum costs its line
+        (raw("7E 00 0A 01 00 00 00 30 1A") + raw(ALIVE) + b"690\r", [LIVES, "690"]),  # our own question came back first
+        (b"\x16T\r690\r\x1b1" + b"691\r", ["690", "691"]),  # the same, of other makers
+        (b"a~b\r~\r~~\r", ["a~b", "~", "~~"]),  # a tilde begins a command, and stands in codes
+        (b"~\x00\x07\xff690\r691\r", ["691"]),  # longer than anything we say
         (raw("02 01 30 30 30 30 40") + b"x" * 60 + b"\r690\r", ["690"]),  # a reply that never ends
         (raw("02 01 30 30 30 30 40 53 3B 31 3B 03") + b"\r690\r", ["690"]),  # no form of a reply
         (
