@@ -254,8 +254,9 @@ class Bus:
                 await request.heard
         except TimeoutError:
             self._active = None
-            self.counters["no_reply"] += 1
-            self.fault("timeout", f"no reply within {request.exchange.timeout_s:g} s")
+            if not request.exchange.may_be_silent:
+                self.counters["no_reply"] += 1
+                self.fault("timeout", f"no reply within {request.exchange.timeout_s:g} s")
             request.fail(NoReplyError(f"bus {self._name}: no reply within {request.exchange.timeout_s:g} s"))
         else:
             self._active = None

@@ -64,6 +64,8 @@ class Exchange(Generic[T]):
     `device` names who is asked, for fairness: of equals, whoever had a turn longest ago goes first, and one device may
     fill no more than its share of the queue.
 
+    Some devices say nothing to an act: with `may_be_silent` that is no fault of the line, but NoReplyError as ever.
+
     A request that waits longer than `queue_timeout_s` is not sent. `not_sent` is the answer to a request that was not
     sent; without it, UnavailableError is raised.
     """
@@ -75,3 +77,4 @@ class Exchange(Generic[T]):
     queue_timeout_s: float | None = None
     not_sent: T | None = None
     device: str = ""
+    may_be_silent: bool = False

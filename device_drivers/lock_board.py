@@ -139,6 +139,7 @@ class LockBoard:
                     queue_timeout_s=queue_timeout_s,
                     not_sent=_NOT_SENT,
                     device=self._name,
+                    may_be_silent=not self._frames.answers_pulses,
                 )
             )
         except NoReplyError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -129,6 +130,20 @@ async def test_a_device_fills_its_share_of_the_queue_and_no_more():
     refused = [answer for answer in answers if "requests of a wait already" in str(answer)]
     assert len(refused) == bus.counters["refused_full"]
     assert 2 <= len(refused) <= 3  # the first may have been at its turn
+
+
+@pytest.mark.parametrize(("silent", "faults"), [(False, [("timeout", "no reply within 0.2 s")]), (True, [])])
+def test_silence_of_a_device_that_may_be_silent_is_no_fault(silent: bool, faults: list[tuple[str, str]]):
+    @in_virtual_time
+    async def scenario():
+        heard: list[tuple[str, str]] = []
+        async with bus_on(Wire(EchoTwin()), heard) as bus:
+            with pytest.raises(NoReplyError):
+                await bus.request(replace(exchange(b"-"), may_be_silent=silent))
+        assert heard == faults
+        assert bus.counters["no_reply"] == len(faults)
+
+    scenario()
 
 
 @in_virtual_time
