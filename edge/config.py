@@ -68,7 +68,7 @@ class LedgerConfig(Section):
 
 
 NETWORK = frozenset({"tcp", "rfc2217"})
-MAY_BE_FAR = frozenset({"modbus_rtu", "scanner"})  # what comes late from these opens nothing, and names nobody
+MAY_BE_FAR = frozenset({"modbus_rtu"})  # a weight that comes late opens nothing, and names nobody
 
 
 class BusConfig(Section):
