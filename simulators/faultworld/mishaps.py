@@ -158,6 +158,7 @@ class Mishaps:
                 for worker in self._world.workers:
                     if worker.process is not None:
                         worker.process.fence()
+                self._world.operator.fence()  # whose own call it may have been: nobody looks at a disk without power
 
         folder.plan = plan
         return True

@@ -98,6 +98,19 @@ def test_a_kind_of_fault_happens_and_is_survived(faults: list[Fault]) -> None:
     assert outcome.events > 20
 
 
+@pytest.mark.parametrize("n", range(1, 25))
+def test_the_power_may_fail_while_the_operator_moves_a_lease(n: int) -> None:
+    """Nobody else has touched the cloud's disk yet: the store's line is cut from the beginning."""
+    faults = (
+        Fault(at_s=0.0, kind="cut", seconds=15.0),
+        Fault(at_s=1.0, kind="cloud_power_at", seconds=0.05, n=n),
+        Fault(at_s=2.0, kind="lease", n=1),
+    )
+    outcome = run(msgspec.structs.replace(SMALL, faults=faults))
+    assert outcome.violation is None
+    assert outcome.happened["lease"] == 1
+
+
 @pytest.mark.parametrize("kind", ["lose", "lie", "twice", "late", "puback"])
 @pytest.mark.parametrize("link", ["up:s0", "down:s0", "up:w0", "down:w0"])
 def test_every_message_of_a_link_may_go_wrong(kind: str, link: str) -> None:
