@@ -56,6 +56,7 @@ class Family:
     most_buffered: int
     simulator: str
     baud: int = 9600
+    first_address: int = 1  # the usual one, and that of the simulator on a bench
     personal: bool = False
     probe: Callable[[Bus, int], Awaitable[str]] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)

@@ -73,6 +73,7 @@ FAMILY = Family(
     most_buffered=codec.MOST_BUFFERED,
     simulator="simulators.hardware.mdb:MdbAdapter",
     probe=probe,
+    first_address=0x10,
     settings={
         "coding": "words (two bytes a word, high byte first) or hex_lines: how the adapter carries nine bits",
         "echo": "true if the adapter repeats what we send",

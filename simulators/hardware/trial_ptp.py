@@ -182,3 +182,8 @@ class TrialUnit:
         self._events.append((number, frame))
         if self._at_once is not None:
             self._at_once(frame)
+
+
+def on_bench() -> TrialUnit:
+    """Unit 1 with all parts and two samples."""
+    return TrialUnit(address=1)
