@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Generic, Literal, Protocol, TypeVar
 
 from device_drivers.capabilities import Door
+from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
 
 T = TypeVar("T")
@@ -135,6 +136,17 @@ class Finder(Generic[F]):
     def buffered(self) -> int:
         """Bytes held back for the next call."""
         return len(self._buffer)
+
+
+def one_frame(cut: Callable[[bytes], tuple[F, int] | Verdict], data: bytes) -> F:
+    """The frame that all of `data` is, as `cut` of a Finder sees it. Raises ProtocolError(remote)."""
+    found = cut(data) if data else Verdict.NOISE
+    if isinstance(found, Verdict):
+        raise ProtocolError(f"{len(data)} bytes: {found.value}")
+    frame, length = found
+    if length != len(data):
+        raise ProtocolError(f"{len(data)} bytes are more than one frame")
+    return frame
 
 
 def ear(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
-from device_drivers.lock_frames import Finder, Verdict, low_sum
+from device_drivers.lock_frames import Finder, Verdict, low_sum, one_frame
 
 STX, ETX = 0x02, 0x03
 MAX_BOARD = 9
@@ -81,13 +81,7 @@ Frame = Command | StatusReply
 
 def from_bytes(data: bytes) -> Frame:
     """One whole frame, either way. Raises ProtocolError(remote)."""
-    found = _cut(data) if data else Verdict.NOISE
-    if isinstance(found, Verdict):
-        raise ProtocolError(f"{len(data)} bytes: {found.value}")
-    frame, length = found
-    if length != len(data):
-        raise ProtocolError(f"{len(data)} bytes are more than one frame")
-    return frame
+    return one_frame(_cut, data)
 
 
 def finder(on_fault: OnFault) -> Finder[Frame]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
-from device_drivers.lock_frames import Finder, Verdict
+from device_drivers.lock_frames import Finder, Verdict, one_frame
 
 HEAD, END = 0x90, 0x03
 MAX_STATION = 31
@@ -67,13 +67,7 @@ Frame = Command | Reply
 
 def from_bytes(data: bytes) -> Frame:
     """One whole frame, either way. Raises ProtocolError(remote)."""
-    found = _cut(data) if data else Verdict.NOISE
-    if isinstance(found, Verdict):
-        raise ProtocolError(f"{len(data)} bytes: {found.value}")
-    frame, length = found
-    if length != len(data):
-        raise ProtocolError(f"{len(data)} bytes are more than one frame")
-    return frame
+    return one_frame(_cut, data)
 
 
 def finder(on_fault: OnFault) -> Finder[Frame]:
