@@ -29,6 +29,7 @@ from benchmarks.stand import BenchmarkError, options, run
 from benchmarks.table import Figure, percentile, show
 from device_drivers.bus import Bus
 from device_drivers.capabilities import Door
+from device_drivers.exchange import Link
 from device_drivers.lock_8a import LockBoard8A
 from device_drivers.modbus_rtu.pdu import READ_HOLDING, Read
 from device_drivers.modbus_rtu.station import Station
@@ -40,6 +41,7 @@ from simulators.lifeline import ends_with_us
 
 QUESTION, REPLY_BYTES = bytes.fromhex("010300500002C41A"), 9
 BAUD = 9600
+OPEN = 0x8A  # a frame that opens, of the family that is asked here
 FRAME_S = 10 * 5 / BAUD  # five bytes of ten bits
 GAP_S = 0.005  # the bus's own silence between frames
 OURS_MS = 2.0
@@ -80,10 +82,52 @@ def far(ports: int, reply_after_ms: float = 0.0) -> Iterator[tuple[Path, subproc
             process.wait()
 
 
+class Noted:
+    """A port that notes when its bus last got bytes and when it handed a frame that opens to the system."""
+
+    def __init__(self) -> None:
+        self.heard_ns = self.opened_ns = self.free_ns = 0
+
+    def around(self, link: Link) -> Link:
+        """The same port, with notes."""
+        self._link = link
+        return self
+
+    @property
+    def dropped_bytes(self) -> int:
+        """See `Link`."""
+        return self._link.dropped_bytes
+
+    async def read(self) -> bytes:
+        """See `Link`."""
+        data = await self._link.read()
+        self.heard_ns = time.monotonic_ns()
+        return data
+
+    def flush(self) -> bytes:
+        """See `Link`."""
+        return self._link.flush()
+
+    def write(self, data: bytes) -> None:
+        """See `Link`."""
+        self._link.write(data)
+        if data[0] == OPEN:
+            self.free_ns, self.opened_ns = self.heard_ns, time.monotonic_ns()
+
+    def close(self) -> None:
+        """See `Link`."""
+        self._link.close()
+
+
 @contextlib.asynccontextmanager
-async def bus_at(path: Path, gap_s: float = GAP_S) -> AsyncIterator[Bus]:
+async def bus_at(path: Path, gap_s: float = GAP_S, noted: Noted | None = None) -> AsyncIterator[Bus]:
     """The product's bus on a port."""
-    bus = Bus(name=path.name, open_link=partial(open_serial, str(path), BAUD), on_fault=_deaf, gap_s=gap_s)
+
+    async def open_link() -> Link:
+        link = await open_serial(str(path), BAUD)
+        return noted.around(link) if noted else link
+
+    bus = Bus(name=path.name, open_link=open_link, on_fault=_deaf, gap_s=gap_s)
     owner = asyncio.create_task(bus.run(), name=path.name)
     await asyncio.sleep(0.05)
     try:
@@ -189,17 +233,20 @@ async def questions(count: int, rounds: int, wire_ms: float) -> dict[str, Asked]
 
 @dataclass(slots=True)
 class Unlocks:
-    """Milliseconds from the call to the frame at its board, and what of them the line was free and we were not done."""
+    """Milliseconds: from the call to the frame at its board; what of them the line was free and the bus not done; from
+    the system, which had the frame, to the board; and what a bare timer of the gap's length is late meanwhile."""
 
     whole_ms: list[float] = field(default_factory=list)
     ours_ms: list[float] = field(default_factory=list)
+    system_ms: list[float] = field(default_factory=list)
+    late_ms: list[float] = field(default_factory=list)
 
 
 async def unlocks(count: int) -> Unlocks:
     """Open now and then, while every board of a full line is asked as fast as the line allows."""
-    found = Unlocks()
+    found, noted, gap_ns = Unlocks(), Noted(), int(GAP_S * 1e9)
     with far(1, reply_after_ms=2 * FRAME_S * 1000) as (folder, process):
-        async with bus_at(folder / "line-0") as bus:
+        async with bus_at(folder / "line-0", noted=noted) as bus:
             boards = [LockBoard8A(bus, address=n, feedback_polarity="locked_short") for n in range(1, BOARDS + 1)]
 
             async def poll(board: LockBoard8A) -> None:
@@ -210,14 +257,17 @@ async def unlocks(count: int) -> Unlocks:
                 polls = [tasks.create_task(poll(board), name="poll") for board in boards]
                 await asyncio.sleep(0.3)
                 for number in range(count):
-                    await asyncio.sleep(0.0137)  # no multiple of a poll
+                    await asyncio.sleep(0.0087)  # with the timer below no multiple of a poll
+                    began_ns = time.monotonic_ns()
+                    await asyncio.sleep(GAP_S)
+                    found.late_ms.append((time.monotonic_ns() - began_ns - gap_ns) / 1e6)
                     called_ns = time.monotonic_ns()
                     await boards[number % BOARDS].unlock(2, lambda: True)
                     told = await asyncio.to_thread(process.stdout.readline)  # type: ignore[union-attr]  # it is a pipe
-                    seen = json.loads(told)
-                    free_ns = max(called_ns, seen["free_ns"] + int(GAP_S * 1e9))
-                    found.whole_ms.append((seen["came_ns"] - called_ns) / 1e6)
-                    found.ours_ms.append((seen["came_ns"] - free_ns) / 1e6)
+                    came_ns = json.loads(told)["came_ns"]
+                    found.whole_ms.append((came_ns - called_ns) / 1e6)
+                    found.ours_ms.append((noted.opened_ns - max(called_ns, noted.free_ns + gap_ns)) / 1e6)
+                    found.system_ms.append((came_ns - noted.opened_ns) / 1e6)
                 for task in polls:
                     task.cancel()
     return found
@@ -315,14 +365,19 @@ def figures(asked: dict[str, Asked], bare: dict[str, Asked], opened: Unlocks, sh
     for name, one in asked.items():
         rows.append(Figure(f"   {name}: p99", 1e6 * percentile(one.took_s, 0.99), "µs"))
     rows += _against(bare, "the same on a line that takes no time", aims=False)
-    whole, own = percentile(opened.whole_ms, 0.99), percentile(opened.ours_ms, 0.99)
+    whole, own, late = (percentile(ms, 0.99) for ms in (opened.whole_ms, opened.ours_ms, opened.late_ms))
     border_ms = (2 * FRAME_S + GAP_S) * 1000  # the question that is on the line, its answer, and the silence
     rows.append(
         Figure(
             f"unlock while {BOARDS} boards are polled, p99", whole, "ms", whole / border_ms, "the frames on the line"
         )
     )
-    rows.append(Figure("   of it ours, p99", own, "ms").aims_at(f"≤ {OURS_MS:g} ms", met=own <= OURS_MS))
+    rows.append(Figure("   of it ours: line free → frame handed over, p50", percentile(opened.ours_ms, 0.5), "ms"))
+    ours_p99 = Figure("   the same, p99", own, "ms", own / late, f"a bare timer of {GAP_S * 1000:g} ms, late by")
+    rows.append(ours_p99.aims_at(f"≤ {OURS_MS:g} ms", met=own <= OURS_MS))
+    rows.append(
+        Figure("   of it the system's: handed over → at the board, p99", percentile(opened.system_ms, 0.99), "ms")
+    )
     total = BUSES * DEVICES_A_BUS
     rows.append(
         Figure(f"{total} devices on {BUSES} buses, each asked twice a second", share * 100, "% of a core").aims_at(

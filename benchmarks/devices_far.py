@@ -3,7 +3,7 @@
     python -m benchmarks.devices_far FOLDER PORTS REPLY_AFTER_MS
 
 Each port answers a Modbus question (03, two registers) and lock frames of the 8A/80 family. Of every frame that opens
-it says on its output when it came and since when the line had been free, in nanoseconds of CLOCK_MONOTONIC.
+it says on its output when it came, in nanoseconds of CLOCK_MONOTONIC.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ class Port:
 
     def __init__(self, path: Path, reply_after_s: float) -> None:
         self._after_s = reply_after_s
-        self._free_ns = time.monotonic_ns()
         self._held = b""
         master, slave = os.openpty()
         tty.setraw(slave)
@@ -47,7 +46,7 @@ class Port:
                 return
             frame, self._held = self._held[:size], self._held[size:]
             if frame[0] == OPEN:
-                print(json.dumps({"came_ns": now_ns, "free_ns": self._free_ns}), flush=True)
+                print(json.dumps({"came_ns": now_ns}), flush=True)
             reply = MODBUS_REPLY if modbus else self._lock(frame)
             if self._after_s:
                 self._loop.call_later(self._after_s, self._say, reply)
@@ -60,7 +59,6 @@ class Port:
 
     def _say(self, reply: bytes) -> None:
         os.write(self._master, reply)
-        self._free_ns = time.monotonic_ns()
 
 
 async def main(folder: Path, ports: int, reply_after_s: float) -> None:

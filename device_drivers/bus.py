@@ -6,6 +6,7 @@ Drivers ask for a turn with an `Exchange`; the owner encodes, writes, listens an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,8 @@ MAX_WAITING_A_DEVICE = 16  # of those, of one device that says who it is: nobody
 MAX_DEVICES = 256  # whose turns are remembered; far more than a line can hold
 PATIENCE_S = 1.0  # whoever waits longer goes before all but unlocks, so that no priority starves another
 BUSY_MAX_S = 0.25  # a line that never falls silent is spoken over after this long
+WATCHED_S = 0.005  # before an unlock so much of a gap is watched, turn by turn of the loop: a timer comes late
+MAX_TURNS = 1024  # of the loop, so watched; more than such a time has room for
 
 _COUNTERS = (
     "opened",  # ports
@@ -88,6 +91,7 @@ class Bus:
         self._turns: dict[str, int] = {}  # the last turn of each device, the oldest first
         self._turn = itertools.count()
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()  # an unlock has come
         self._last_byte_s = float("-inf")
         self._eavesdroppers: list[Callable[[bytes], None]] = []
 
@@ -152,6 +156,8 @@ class Bus:
         request = _Request(exchange, next(self._order), loop.time(), reply)
         self._waiting.append(request)
         self._wake.set()
+        if exchange.priority is Priority.UNLOCK:
+            self._hurry.set()
         timer = None
         if exchange.queue_timeout_s is not None:
             timer = loop.call_later(exchange.queue_timeout_s, self._expire, request)
@@ -203,7 +209,26 @@ class Bus:
                 self.counters["line_busy"] += 1
                 self.fault("unexpected", "the line does not fall silent")
                 return
-            await asyncio.sleep(left_s)
+            if any(request.exchange.priority is Priority.UNLOCK for request in self._waiting):
+                await self._watch(left_s)
+                continue
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self._hurry.wait()
+
+    async def _watch(self, left_s: float) -> None:
+        """Wait so long and hardly longer: the loop's timers count whole milliseconds, and a sleeping processor wakes
+        late. It costs `WATCHED_S` of processor for each unlock, so nothing else waits like this."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + left_s
+        if left_s > WATCHED_S:
+            await asyncio.sleep(left_s - WATCHED_S)
+        for _ in range(MAX_TURNS):
+            if loop.time() >= until_s:
+                return
+            await asyncio.sleep(0)
+        await asyncio.sleep(until_s - loop.time())  # a clock that stands still while the loop turns
 
     def _head(self) -> _Request[Any] | None:
         """The request whose turn it is; it stays in the queue until its frame is encoded."""
