@@ -39,6 +39,7 @@ READY_WITHIN_S = 40.0
 SMALL_DISK_MIB = 40
 TELEMETRY_ROWS = 100  # few: a store that is cut off for seconds drops some, and says so
 CHECK_EVERY_S = 0.25
+FULL_AT_MOST_S = 20.0  # a store that has refused nothing by then is a problem
 NO_DATABASE_FOR_S = 10.0  # after its server was ended: whoever starts meanwhile may find none, and say so and end
 NO_SMALL_DISK = "this process may not mount a small file system (root and its right to mount are needed)"
 log = logging.getLogger("processes")
@@ -124,6 +125,10 @@ class StorePlace:
         if self.disk is None:
             return verify(self.notes / "ledger.db")
         return self.disk.inside(lambda path=self.disk.path / "ledger.db": verify(path))
+
+    def refused(self) -> int:
+        """How many appends came back refused so far."""
+        return len(Told.read(self.notes).refused)
 
 
 @dataclass(slots=True)
@@ -245,21 +250,30 @@ class Field:
                 self.crew.start(name)
 
     async def _fill(self, for_s: float) -> None:
-        """A full disk, and no way to the cloud meanwhile: else nothing needs more room than there is."""
+        """A full disk, and no way to the cloud meanwhile: else nothing needs more room than there is.
+
+        It stays full until the store has refused an append, for what is full and refuses nothing proves nothing: how
+        long old pages are enough depends on how fast this machine writes. A store that never refuses is a problem.
+        """
         store = next(s for s in self.stores if s.disk)
         assert store.disk is not None
         disk = store.disk
         async with self.lock("disk"), asyncio.TaskGroup() as tasks:
-            tasks.create_task(store.line.strike(Fault(kind="refuse", duration_s=for_s)), name="cut-off")
-            end_s = time.monotonic() + for_s
+            cut = tasks.create_task(store.line.strike(Fault(kind="refuse", duration_s=FULL_AT_MOST_S)), name="cut-off")
+            before = await asyncio.to_thread(store.refused)
+            begun_s = time.monotonic()
             try:
                 while True:  # what the store frees itself is taken too
                     await asyncio.to_thread(disk.fill)
-                    if time.monotonic() >= end_s:
+                    full_for_s = time.monotonic() - begun_s
+                    if full_for_s >= for_s and await asyncio.to_thread(store.refused) > before:
+                        break
+                    if full_for_s >= FULL_AT_MOST_S:
                         break
                     await asyncio.sleep(0.05)
             finally:
                 disk.free()
+                cut.cancel()
 
     async def mind(self) -> None:
         """Start again who ended by itself, as a machine's own supervisor would; counted, and a problem but for a bridge
