@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from tests.processes.report import put
 from tests.wire_model.explore import AS_BUILT, CONFIGS, WALKS, explore, first
 from tests.wire_model.model import ALL, CONTRACT, FIXES
 from tests.wire_model.mutants import MUTANTS, Mutant, hunt
 from tests.wire_model.replay import RECORDED, flags_of, run_labels, run_walk
+from tests.wire_model.report import Walked, page
 
+SOAK_PAGE = Path(__file__).parents[2] / "docs/soak.md"
 SEEDS = range(30)
 PROOF_SEEDS = range(100, 200)
 SOAK_S = 600.0
@@ -77,12 +83,28 @@ def test_many_walks(config: str) -> None:
 
 @pytest.mark.soak
 def test_ten_minutes_of_walks() -> None:
-    end, seed = time.monotonic() + SOAK_S, 10_000
-    while time.monotonic() < end:
+    run = Walked(seconds=SOAK_S, first=10_000)
+    end, seed = time.monotonic() + SOAK_S, run.first
+    while time.monotonic() < end and not run.differences:
         for config in WALKS:
-            _, why = run_walk(config, seed, untidy=seed % 4 == 0)
-            assert not why, why
+            steps, why = run_walk(config, seed, untidy=seed % 4 == 0)
+            run.walked(config, seed, steps, why)
         seed += 1
+    put(SOAK_PAGE, "walks", page(run, load=os.getloadavg()[2], on=datetime.now(UTC)))
+    assert run.differences == []
+
+
+def test_what_the_walks_came_to_is_said_with_every_difference() -> None:
+    run = Walked(seconds=600.0, first=10)
+    for seed in (10, 11):
+        run.walked("ledger", seed, 40, "")
+    run.walked("image", 10, 7, "step 7: watermark: the model says 3, the code 2\n    a command")
+    shown = page(run, load=1.5, on=datetime(2026, 1, 2, tzinfo=UTC))
+    assert "| walks | 3, seeds 10 to 11 |" in shown
+    assert "| differences | 1 |" in shown
+    assert "| `image` | 1 | 7 |\n| `ledger` | 2 | 80 |" in shown
+    assert "step 7: watermark" in shown
+    assert "### Differences" not in page(Walked(seconds=1.0, first=10), load=1.5, on=datetime(2026, 1, 2, tzinfo=UTC))
 
 
 def test_an_event_that_ended_a_gap_of_another_copy_counts_once() -> None:
