@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,7 @@ READY_WITHIN_S = 40.0
 SMALL_DISK_MIB = 40
 TELEMETRY_ROWS = 100  # few: a store that is cut off for seconds drops some, and says so
 CHECK_EVERY_S = 0.25
+FILL_EVERY_S = 0.05
 FULL_AT_MOST_S = 20.0  # a store that has refused nothing by then is a problem
 NO_DATABASE_FOR_S = 10.0  # after its server was ended: whoever starts meanwhile may find none, and say so and end
 NO_SMALL_DISK = "this process may not mount a small file system (root and its right to mount are needed)"
@@ -125,6 +126,11 @@ class StorePlace:
         if self.disk is None:
             return verify(self.notes / "ledger.db")
         return self.disk.inside(lambda path=self.disk.path / "ledger.db": verify(path))
+
+    def outcomes(self) -> int:
+        """How many appends have come back so far."""
+        told = Told.read(self.notes)
+        return len(told.accepted) + len(told.refused)
 
     def refused(self) -> int:
         """How many appends came back refused so far."""
@@ -252,28 +258,38 @@ class Field:
     async def _fill(self, for_s: float) -> None:
         """A full disk, and no way to the cloud meanwhile: else nothing needs more room than there is.
 
-        It stays full until the store has refused an append, for what is full and refuses nothing proves nothing: how
-        long old pages are enough depends on how fast this machine writes. A store that never refuses is a problem.
+        It begins when the store writes, and nobody ends the store before it has refused an append: one that cannot even
+        open refuses nothing and proves nothing. How long old pages are enough depends on how fast this machine writes.
+        Then it stays full for as long as was planned, whoever dies.
         """
         store = next(s for s in self.stores if s.disk)
         assert store.disk is not None
         disk = store.disk
         async with self.lock("disk"), asyncio.TaskGroup() as tasks:
-            cut = tasks.create_task(store.line.strike(Fault(kind="refuse", duration_s=FULL_AT_MOST_S)), name="cut-off")
-            before = await asyncio.to_thread(store.refused)
-            begun_s = time.monotonic()
             try:
-                while True:  # what the store frees itself is taken too
+                async with self.lock(store.name):
+                    written = await asyncio.to_thread(store.outcomes)
+                    await self._until(lambda: store.outcomes() > written)
+                    cut = tasks.create_task(
+                        store.line.strike(Fault(kind="refuse", duration_s=2 * FULL_AT_MOST_S)), name="cut-off"
+                    )
+                    end_s, refused = time.monotonic() + for_s, await asyncio.to_thread(store.refused)
+                    await self._until(lambda: store.refused() > refused, disk.fill)
+                while time.monotonic() < end_s:  # what the store frees itself is taken too
                     await asyncio.to_thread(disk.fill)
-                    full_for_s = time.monotonic() - begun_s
-                    if full_for_s >= for_s and await asyncio.to_thread(store.refused) > before:
-                        break
-                    if full_for_s >= FULL_AT_MOST_S:
-                        break
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(FILL_EVERY_S)
             finally:
                 disk.free()
-                cut.cancel()
+            cut.cancel()
+
+    async def _until(self, so: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait for it, with patience that ends: whoever compares afterwards finds what did not happen."""
+        end_s = time.monotonic() + FULL_AT_MOST_S
+        while time.monotonic() < end_s:
+            await asyncio.to_thread(meanwhile)
+            if await asyncio.to_thread(so):
+                return
+            await asyncio.sleep(FILL_EVERY_S)
 
     async def mind(self) -> None:
         """Start again who ended by itself, as a machine's own supervisor would; counted, and a problem but for a bridge
