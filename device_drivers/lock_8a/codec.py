@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
-from device_drivers.lock_frames import Echo, Finder, Verdict
+from device_drivers.finder import Finder, Verdict
+from device_drivers.lock_frames import Echo
 from device_drivers.lock_profile import FeedbackPolarity
 
 FRAME_BYTES = 5

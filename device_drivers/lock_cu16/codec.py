@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
-from device_drivers.lock_frames import Finder, Verdict, low_sum, one_frame
+from device_drivers.finder import Finder, Verdict, one_frame
+from device_drivers.lock_frames import low_sum
 
 STX, ETX = 0x02, 0x03
 MAX_BOARD = 9

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
-from device_drivers.lock_frames import Finder, Verdict, low_sum
+from device_drivers.finder import Finder, Verdict
+from device_drivers.lock_frames import low_sum
 
 STX, ETX = 0x02, 0x03
 MAX_ADDRESS = 31

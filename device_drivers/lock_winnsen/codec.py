@@ -12,7 +12,7 @@ from typing import Literal
 
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
-from device_drivers.lock_frames import Finder, Verdict, one_frame
+from device_drivers.finder import Finder, Verdict, one_frame
 
 HEAD, END = 0x90, 0x03
 MAX_STATION = 31

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from device_drivers.errors import ProtocolError
-from device_drivers.lock_frames import Verdict
+from device_drivers.finder import Verdict
 
 TYPE_READ = 0x07
 TYPE_WRITE = 0x08

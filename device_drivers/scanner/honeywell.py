@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from device_drivers.errors import ProtocolError
-from device_drivers.lock_frames import Verdict
+from device_drivers.finder import Verdict
 
 FRAME_BYTES = 3
 _FRAMES = {b"\x16\x54\x0d": True, b"\x16\x55\x0d": False}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from device_drivers.errors import ProtocolError
-from device_drivers.lock_frames import Verdict
+from device_drivers.finder import Verdict
 
 MAX_VALUE_CHARS = 32
 ASK = "*"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from device_drivers.faults import OnFault
-from device_drivers.lock_frames import Finder, Verdict
+from device_drivers.finder import Finder, Verdict
 from device_drivers.scanner import gm65, honeywell, newland
 from device_drivers.scanner.codec import MAX_TEXT_BYTES, LineDecoder
 
