@@ -36,6 +36,7 @@ class DeviceView:
     state: Literal["online", "degraded", "offline", "unknown"]
     since_ms: int
     detail: str
+    values: tuple[tuple[str, float | str], ...] = ()  # what it showed last, by name with its unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from contracts.event_base import Count, EventData, Short, Text, event
+
+Values = Annotated[dict[Short, float | Short], Meta(max_length=64)]  # by name with its unit, as temperature_c
 
 
 @event("store.opened")
@@ -71,9 +74,18 @@ class DeviceOffline(EventData, frozen=True, kw_only=True):
     retries: Count = 0
 
 
+@event("device.reading", lane="telemetry")
+class DeviceReading(EventData, frozen=True, kw_only=True):
+    """What a device that is asked now and then shows: numbers and words by name, never who was there."""
+
+    device: Short
+    kind: Short
+    values: Values
+
+
 @event("device.fault")
 class DeviceFault(EventData, frozen=True, kw_only=True):
-    """A device answers, but what it says cannot be true."""
+    """A device answers, but what it says cannot be true, or is outside of the limits that the store has set."""
 
     device: Short
     kind: Short

@@ -45,7 +45,7 @@ class CabinetPlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class DevicePlace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     device: Short
-    kind: Literal["lock_board", "scale", "scanner", "id_card", "camera"]
+    kind: Short  # any: a bridge shows a kind that is newer than itself by its name
     model: Short
 
 

@@ -172,7 +172,9 @@ def devices(views: Sequence[DeviceView], *, now_ms: int, lang: Lang) -> Markup:
 
     def row(view: DeviceView) -> Markup:
         kind = _word("store.kind", view.kind, lang)
-        small = tag("small", " · ".join(word for word in (view.device, view.model, view.detail) if word))
+        told = (reading(name, value, lang) for name, value in view.values[:MAX_VALUES_SHOWN])
+        words = (view.device, view.model, *(told if view.state != "offline" else ()), view.detail)
+        small = tag("small", " · ".join(word for word in words if word))
         return tag(
             "tr",
             tag("th", kind, small, scope="row"),
@@ -185,6 +187,15 @@ def devices(views: Sequence[DeviceView], *, now_ms: int, lang: Lang) -> Markup:
     return card(t("store.devices", lang), table)
 
 
+def reading(name: str, value: float | str, lang: Lang) -> str:
+    """One value of a device in words; a name that is new to us is shown as it is."""
+    said = f"{value:g}" if isinstance(value, float | int) else _word("store.said", value, lang)
+    unit = next((shown for ending, shown in _UNITS.items() if name.endswith(ending)), "")
+    return f"{_word('store.reading', name, lang)} {said}{unit}"
+
+
+MAX_VALUES_SHOWN = 8
+_UNITS: Final = {"_c": " °C", "_rh": " %", "_s": " s"}
 _DEVICE_HEADS: Final = ("store.device", "store.device.state", "store.device.since")
 
 

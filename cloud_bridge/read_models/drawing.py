@@ -87,6 +87,7 @@ def devices_of(state: StoreState, *, online: bool) -> tuple[DeviceView, ...]:
                 state=heard.state if heard and online else "unknown",
                 since_ms=heard.since_ms if heard else 0,
                 detail=heard.detail if heard else "",
+                values=tuple(state.readings.get(name, {}).items()),
             )
         )
     return tuple(views)

@@ -186,6 +186,9 @@ def _house(data: e.EventData, names: Names) -> Sentence | None:
             return f"设备 {device} 上线", f"Device {device} online", "ok"
         case e.DeviceOffline(device=device):
             return f"设备 {device} 离线", f"Device {device} offline", "fault"
+        case e.DeviceReading(device=device, values=values):
+            said = ", ".join(f"{name} {value}" for name, value in list(values.items())[:6])
+            return f"设备 {device} 读数：{said}", f"Device {device} reads {said}", "info"
         case e.DeviceFault(device=device, code=code):
             return f"设备 {device} 故障：{code}", f"Device {device} fault: {code}", "fault"
         case e.DeviceRecovered(device=device, code=code):

@@ -21,7 +21,14 @@ from contracts.planogram import StoreDocument
 
 EVENTS_SHOWN = 50
 # What comes many times a minute would push everything else out of the list of latest events.
-_NOT_LISTED = (e.WeightReading, e.CabinetDoorReading, e.AgentHealth, e.PeopleCountInterval, e.PeopleOccupancy)
+_NOT_LISTED = (
+    e.WeightReading,
+    e.CabinetDoorReading,
+    e.DeviceReading,
+    e.AgentHealth,
+    e.PeopleCountInterval,
+    e.PeopleOccupancy,
+)
 DeviceState = Literal["online", "degraded", "offline"]
 Unsaid = tuple[int, int, str, e.EventData | Sentence]  # row, time, name, and what is to be put into words or is
 
@@ -69,6 +76,7 @@ class StoreState:
     sessions: dict[str, Session] = field(default_factory=dict)
     reviews: dict[str, None] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
+    readings: dict[str, dict[str, float | str]] = field(default_factory=dict)  # the latest of each device
     alarms: dict[str, int] = field(default_factory=dict)  # what: since ms
     tallies: Tallies = field(default_factory=Tallies)
     bought: dict[str, int] = field(default_factory=dict)  # units by sku
@@ -228,6 +236,8 @@ class StoreState:
                 self._device(device, kind, "online", time_ms)
             case e.DeviceOffline(device=device, kind=kind, detail=detail):
                 self._device(device, kind, "offline", time_ms, detail)
+            case e.DeviceReading(device=device, values=values):
+                keep(self.readings, device, dict(values))
             case e.DeviceFault(device=device, kind=kind, code=code, detail=detail):
                 self._device(device, kind, "degraded", time_ms, f"{code}: {detail}" if detail else code)
                 self.alarm(f"fault {device} {code}", time_ms)
