@@ -48,7 +48,7 @@ $(STAMP_E2E): $(STAMP)
 	@touch $@
 
 e2e: e2e-install ## the pages in a real browser
-	@$(BIN)/python -m pytest -m e2e $(ARGS)
+	@$(BIN)/python -m pytest -m e2e -n $(WORKERS) --dist worksteal tests/e2e $(ARGS)
 
 proof-packages: ## what the proofs need from Debian (root): a broker that knows shared subscriptions, a Modbus host
 	@{ command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto; } && command -v mbpoll >/dev/null && test -e /usr/include/linux/input-event-codes.h || \
