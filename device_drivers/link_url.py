@@ -5,6 +5,9 @@
     serial://usb/1a86:7523                 the only adapter of this kind
     tcp://192.168.1.40:4001                a serial server that passes bytes on
     rfc2217://192.168.1.40:4001?baud=9600  one that also sets the speed
+    pipe:///run/zhanggui/codes             a named pipe that another program writes codes into
+    evdev:///dev/input/by-id/usb-X-event-kbd   a scanner that plays a keyboard, held so that nobody else hears it
+    evdev://X%20Barcode%20Scanner          the only input device of this name
     sim://lock_8a                          the simulator of a family, in this process
 
 Further schemes come with packages, under the entry point `zhanggui.device_links`.
@@ -16,11 +19,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Literal, cast
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from device_drivers.errors import MisconfiguredError
 from device_drivers.exchange import Link
 from device_drivers.rfc2217_link import open_rfc2217
+from device_drivers.scanner.event_device import path_of_input
+from device_drivers.scanner.pipe import open_pipe
+from device_drivers.scanner.wedge_reader import open_wedge
 from device_drivers.serial_link import Parity, open_serial
 from device_drivers.tcp_link import open_tcp
 from device_drivers.usb_port import UsbAdapter, path_of
@@ -69,13 +75,17 @@ class LinkUrl:
             raise MisconfiguredError(f"link {text}: parity must be N, E or O, stop_bits 1 or 2")
         if extra and parts.scheme in _OWN:
             raise MisconfiguredError(f"link {text}: knows no {', '.join(extra)}; there are baud, parity and stop_bits")
-        where = _serial(text, parts) if parts.scheme == "serial" else (parts.path, None)
+        where = _serial(text, parts) if parts.scheme == "serial" else (unquote(parts.path), None)
+        if parts.scheme == "pipe" and (parts.netloc or not parts.path.startswith("/")):
+            raise MisconfiguredError(f"link {text}: must be pipe:///PATH")
+        if parts.scheme == "evdev" and bool(parts.netloc) == (parts.path not in {"", "/"}):
+            raise MisconfiguredError(f"link {text}: must be evdev:///dev/input/PATH or evdev://NAME")
         if parts.scheme in {"tcp", "rfc2217"} and not (parts.hostname and port and parts.path in {"", "/"}):
             raise MisconfiguredError(f"link {text}: must be {parts.scheme}://HOST:PORT")
         return cls(
             text=text,
             scheme=parts.scheme,
-            host=parts.hostname or "",
+            host=(unquote(parts.netloc) if parts.scheme == "evdev" else parts.hostname) or "",
             port=port,
             path=where[0],
             usb=where[1],
@@ -113,7 +123,21 @@ async def _open_rfc2217(url: LinkUrl) -> Link:
     return await open_rfc2217(url.host, url.port, url.baud, parity=url.parity, stop_bits=url.stop_bits)
 
 
-_OWN: dict[str, Open] = {"serial": _open_serial, "tcp": _open_tcp, "rfc2217": _open_rfc2217}
+async def _open_pipe(url: LinkUrl) -> Link:
+    return await open_pipe(url.path)
+
+
+async def _open_evdev(url: LinkUrl) -> Link:
+    return await open_wedge(path_of_input(url.host) if url.host else url.path)
+
+
+_OWN: dict[str, Open] = {
+    "serial": _open_serial,
+    "tcp": _open_tcp,
+    "rfc2217": _open_rfc2217,
+    "pipe": _open_pipe,
+    "evdev": _open_evdev,
+}
 
 
 def _others(url: LinkUrl) -> Open:

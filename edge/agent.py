@@ -22,8 +22,12 @@ from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, miss
 from edge.day_keys import DayKeys
 from edge.description import Description
 from edge.desk.server import DeskServer, DeskUnavailableError
-from edge.devices.build import Devices, WatchedReader, WatchedScanner, build
+from edge.devices.alarm_book import AlarmBook
+from edge.devices.build import build
+from edge.devices.built import Devices, WatchedReader, WatchedScanner
 from edge.devices.health import DeviceHealth, State, WatchedScale
+from edge.devices.polled import Polled, Poller
+from edge.devices.scanners import watch_scanner
 from edge.fork_watch import ForkWatch
 from edge.front import Front
 from edge.greeting import Begun, Greeting
@@ -43,7 +47,6 @@ from mqtt_link import BadUrlError, BrokerUrl
 AGENT_VERSION = "0.1.0"
 DRAIN_S = 5.0  # real seconds at a clean stop, for what is written to reach the cloud
 CARD_EVERY_S = 0.5
-ALIVE_EVERY_S = 1.0
 WORK_DONE = frozenset(  # counted too, but nothing was lost by it
     {"opened", "connected", "starts", "requests", "replies", "received", "completed_done"}
     | {f"{lane}_{what}" for lane in LANES for what in ("hellos", "batches", "events")}
@@ -151,6 +154,7 @@ class Agent:
         self.supervisor = Supervisor(clock=clock, rng=rng)
         self.telemetry = Telemetry(ledger=ledger, clock=clock, boot=boot, counters=self.all_counters)
         self.day_keys = DayKeys(ledger=ledger, clock=clock, hours=policy.hours)
+        self.alarms = AlarmBook(ledger)
         self.devices: Devices = build(
             config,
             clock=clock,
@@ -158,6 +162,7 @@ class Agent:
             on_fault=self.telemetry.bus_fault,
             day_key=self.day_keys.current,
             today=self.day_keys.today,
+            door_open=lambda compartment: self._doors().get(compartment),
         )
         self.uplink = Uplink(
             ledger=ledger,
@@ -249,6 +254,7 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, then let the ledger drain for a moment. Raises DeskUnavailableError."""
         described = await self.description.tell()
+        await self.alarms.forget_all_but({p.device: [limit.code for limit in p.limits] for p in self.devices.polled})
         async with asyncio.TaskGroup() as group:
             self._group = group
             tasks: list[asyncio.Task[None]] = []
@@ -269,9 +275,13 @@ class Agent:
             for scanner in self.devices.scanners:
                 keep(f"scanner:{scanner.config.id}", scanner.scanner.run, cap_s=5.0)
                 keep(f"codes:{scanner.config.id}", partial(self._codes, scanner), cap_s=2.0)
-            keep("scanners", self._scanners)
+                keep(f"alive:{scanner.config.id}", partial(watch_scanner, scanner))
             for reader in self.devices.readers:
                 keep(f"cards:{reader.config.id}", partial(self._cards, reader), cap_s=2.0)
+            for polled in self.devices.polled:
+                keep(f"device:{polled.device}", self._poller(polled).run, cap_s=5.0)
+                if polled.company is not None:
+                    keep(f"company:{polled.device}", polled.company)
             for cabinet, runner in self.runners.items():
                 keep(f"cabinet:{cabinet}", runner.run, cap_s=2.0)
             for camera, service in self.cameras.items():
@@ -305,16 +315,6 @@ class Agent:
                     await asyncio.sleep(0.05)
 
     # -------------------------------------------------------------- from devices to sessions
-
-    async def _scanners(self) -> None:
-        """A scanner is well while its port is open: it says nothing by itself."""
-        while True:
-            for watched in self.devices.scanners:
-                if watched.scanner.is_open:
-                    watched.health.ok()
-                else:
-                    watched.health.failed("the port is not open")
-            await asyncio.sleep(ALIVE_EVERY_S)
 
     async def _codes(self, watched: WatchedScanner) -> None:
         """Codes of one scanner become sessions of its cabinet."""
@@ -457,6 +457,9 @@ class Agent:
     def _doors(self) -> dict[str, bool | None]:
         return {c.compartment: c.door_open for r in self.runners.values() for c in r.snapshot().compartments}
 
+    def _poller(self, polled: Polled) -> Poller:
+        return Poller(polled, self._clock, self.telemetry.tell, self.alarms)
+
     def _shelf_scales(self) -> dict[str, tuple[str, WatchedScale]]:
         return {
             shelf.id: (shelf.scale, self.devices.scales[shelf.scale])
@@ -481,6 +484,9 @@ class Agent:
             total.update({f"bus.{name}.{k}": n for k, n in bus.counters.items()})
         for watched in self.devices.scanners:
             total.update({f"scanner.{watched.config.id}.{k}": n for k, n in watched.scanner.counters.items()})
+        for polled in self.devices.polled:
+            total.update({f"{polled.kind}.{polled.device}.{k}": n for k, n in polled.counters().items()})
+        total.update({f"devices.{k}": n for k, n in self.alarms.counters.items()})
         for camera, service in self.cameras.items():
             total.update({f"camera.{camera}.{k}": n for k, n in service.counters.items()})
         for task in self.supervisor.tasks.values():

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from device_drivers.capabilities import Door, WeightSample
 from edge.commands.records import Result
-from edge.config import StoreConfig
-from edge.devices.build import Devices
+from edge.config import StoreConfig, bus_of
+from edge.devices.built import Devices
+from edge.devices.limits import Values
 
 SAMPLES = 3
+MOST_SHOWN = 16
 Found = dict[str, str | int]
 
 
@@ -76,6 +78,20 @@ def reader_test(present: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitabl
     return test
 
 
+def shown_test(ask: Callable[[], Awaitable[Values]]) -> Callable[[], Awaitable[Result]]:
+    """What a device that is asked now and then shows; a fraction is told as text, which a result can hold."""
+
+    async def test() -> Result:
+        shown = list((await ask()).items())[:MOST_SHOWN]
+        return Result("done", "ok", {name[:60]: v[:64] if isinstance(v, str) else _whole(v) for name, v in shown})
+
+    return test
+
+
+def _whole(value: float) -> int | str:
+    return int(value) if value == int(value) else f"{value:.1f}"
+
+
 def state_test(state: Callable[[], str]) -> Callable[[], Awaitable[Result]]:
     """What the supervision of a device knows already."""
 
@@ -91,6 +107,7 @@ def probes(config: StoreConfig, devices: Devices) -> Mapping[str, DeviceProbe]:
     by_port = _cabinets_by_bus(config)
     scanners = {watched.config.id: watched.scanner for watched in devices.scanners}
     readers = {watched.config.id: watched.reader for watched in devices.readers}
+    polled = {one.device: one for one in devices.polled}
     found: dict[str, DeviceProbe] = {}
     for device in config.device:
         match device.kind:
@@ -112,6 +129,11 @@ def probes(config: StoreConfig, devices: Devices) -> Mapping[str, DeviceProbe]:
                 health = devices.health[device.id]
                 test = state_test(lambda health=health: health.state)  # type: ignore[misc]  # the same
                 task, cabinets = f"camera:{device.id}", frozenset()
+            case _:
+                one = polled[device.id]
+                test = shown_test(one.test or one.ask)
+                task = f"bus:{one.bus}" if one.bus else f"company:{device.id}"
+                cabinets = by_port.get(one.bus, frozenset())
         health = devices.health[device.id]
         found[device.id] = DeviceProbe(
             device=device.id,
@@ -126,11 +148,11 @@ def probes(config: StoreConfig, devices: Devices) -> Mapping[str, DeviceProbe]:
 
 def _cabinets_by_bus(config: StoreConfig) -> dict[str, frozenset[str]]:
     """Every cabinet that has a lock, a scale or a reader on a bus: a port that closes takes all of them away."""
-    bus_of = {device.id: device.bus for device in config.device if device.kind != "camera"}
+    line = {device.id: bus_of(device) for device in config.device}
     found: dict[str, set[str]] = {}
     for cabinet, compartment in config.compartments():
         for device in (compartment.lock, *(shelf.scale for shelf in compartment.shelf)):
-            found.setdefault(bus_of[device], set()).add(cabinet.id)
+            found.setdefault(line[device], set()).add(cabinet.id)
     for reader in config.device:
         if reader.kind == "id_card":
             found.setdefault(reader.bus, set()).add(reader.cabinet)

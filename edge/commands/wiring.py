@@ -8,7 +8,7 @@ from edge.commands.effects import Closer, Doings
 from edge.commands.probes import probes
 from edge.commands.records import Result
 from edge.config import StoreConfig
-from edge.devices.build import Devices
+from edge.devices.built import Devices
 from edge.ports import LedgerPort
 from edge.sessions import CabinetRunner
 

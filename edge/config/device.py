@@ -35,8 +35,10 @@ class ScaleConfig(Section):
     kind: Literal["scale"]
     id: Id
     bus: Id
-    address: int = Field(ge=1, le=247)
+    address: int = Field(ge=0, le=255)
     sigma_g: float = Field(default=0.5, gt=0, description="standard deviation of a stable sample, grams")
+    profile: str = Field(default="", max_length=200, description="a shipped profile, or the path of a .toml of yours")
+    echo: bool = Field(default=False, description="true if the RS-485 adapter repeats what we send")
 
 
 class ScannerConfig(Section):
@@ -44,6 +46,10 @@ class ScannerConfig(Section):
     id: Id
     bus: Id
     cabinet: Id
+    dialect: Literal["plain", "gm65", "honeywell", "newland"] = Field(
+        default="plain",
+        description="whose replies it knows; gm65 and newland are asked if they live",
+    )
 
 
 class IdCardConfig(Section):

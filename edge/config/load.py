@@ -8,10 +8,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from edge.config.adult_devices import TrialUnitConfig
+from edge.config.devices import DeviceConfig
 from edge.config.goods_problems import goods_problems
-from edge.config.line_problems import device_problems, line_problems, unsealed
+from edge.config.line_problems import adapter_problems, device_problems, line_problems, unsealed
+from edge.config.profiles import ProfiledConfig, is_file, profile_problems
 from edge.config.section import MAX_FILE_BYTES, ConfigError, refusal
 from edge.config.store import StoreConfig
+from edge.keys import read_key
 
 _HOLD_SECRETS = frozenset({"cloud", "staff"})  # sections whose values are never repeated: a password, a PIN
 
@@ -21,6 +25,7 @@ def problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
     yield from _names(config)
     yield from line_problems(config)
     yield from device_problems(config)
+    yield from adapter_problems(config)
     yield from unsealed(config)
     yield from goods_problems(config)
 
@@ -62,13 +67,39 @@ def load_store(path: Path) -> StoreConfig:
     if found := list(problems(config)):
         raise refusal(path, found)
     base = path.resolve().parent
-    return config.model_copy(
+    resolved = config.model_copy(
         update={
             "data_dir": base / config.data_dir,
             "member_key_file": base / config.member_key_file,
             "policy": base / config.policy if config.policy else None,
+            "device": tuple(_resolved(device, base) for device in config.device),
         }
     )
+    if found := list(file_problems(resolved)):
+        raise refusal(path, found)
+    return resolved
+
+
+def _resolved(device: DeviceConfig, base: Path) -> DeviceConfig:
+    """A device whose files are named from the root on."""
+    if isinstance(device, ProfiledConfig) and is_file(device.profile):
+        return device.model_copy(update={"profile": str(base / device.profile)})
+    if isinstance(device, TrialUnitConfig):
+        return device.model_copy(update={"key_file": base / device.key_file})
+    return device
+
+
+def file_problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
+    """What is wrong with the files that devices name; their paths are absolute by now."""
+    for device in config.device:
+        if isinstance(device, ProfiledConfig):
+            yield from profile_problems(device)
+        elif isinstance(device, TrialUnitConfig):
+            key = f"device.{device.id}.key_file"
+            try:
+                read_key(device.key_file, "the unit's key")
+            except ConfigError as error:
+                yield key, str(error)
 
 
 def _key(location: tuple[int | str, ...]) -> str:
@@ -82,4 +113,9 @@ def _fix(error: object) -> str:
     if error["type"] == "missing":
         return "is missing; add it"
     said = str(error["msg"]).removeprefix("Value error, ")
-    return said if error["loc"][0] in _HOLD_SECRETS else f"{said} (is {error.get('input')!r})"
+    value = error.get("input")
+    # a whole section may hold a camera's login, and so may whatever looks like an address
+    shown = error["loc"][0] not in _HOLD_SECRETS and not isinstance(value, dict | list)
+    if not shown or (isinstance(value, str) and ("@" in value or "://" in value)):
+        return said
+    return f"{said} (is {value!r})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field
 
@@ -16,17 +15,11 @@ from contracts.planogram import (
     ShelfPlace,
     StoreDocument,
 )
-from device_drivers.lock_boards import LOCK_BOARDS
 from edge.config.bus import BusConfig
-from edge.config.camera import CameraConfig
-from edge.config.device import IdCardConfig, LockBoardConfig, ScaleConfig, ScannerConfig
+from edge.config.devices import DeviceConfig, model_of
 from edge.config.goods import CabinetConfig, CompartmentConfig, ProductConfig
 from edge.config.section import Id, Section
 from edge.config.storage import CloudConfig, LedgerConfig
-
-DeviceConfig = Annotated[
-    LockBoardConfig | ScaleConfig | ScannerConfig | IdCardConfig | CameraConfig, Field(discriminator="kind")
-]
 
 
 class StaffConfig(Section):
@@ -101,12 +94,6 @@ class StoreConfig(Section):
                 )
                 for p in self.product
             ),
-            devices=tuple(DevicePlace(device=d.id, kind=d.kind, model=_model(d)) for d in self.device),
+            devices=tuple(DevicePlace(device=d.id, kind=d.kind, model=model_of(d)) for d in self.device),
             lines=tuple(d.id for d in self.device if d.kind == "camera"),
         )
-
-
-def _model(device: DeviceConfig) -> str:
-    if isinstance(device, LockBoardConfig):
-        return LOCK_BOARDS[device.family].title
-    return {"scale": "Modbus RTU", "scanner": "serial", "id_card": "SAM", "camera": "camera"}[device.kind]

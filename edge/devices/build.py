@@ -1,64 +1,30 @@
-"""From `store.toml` to buses, drivers and their health: one place that knows which driver stands for which kind."""
+"""From `store.toml` to buses, drivers and their health: one place that knows which builder stands for which kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from functools import partial
+from typing import Any
 
 from contracts.clock import Clock
 from device_drivers.bus import Bus
 from device_drivers.exchange import Link
-from device_drivers.faults import FaultKind
 from device_drivers.id_card import IdCardReader, private
 from device_drivers.link_url import LinkUrl, open_link
 from device_drivers.lock_boards import LOCK_BOARDS
 from device_drivers.lock_profile import Profile
+from device_drivers.mdb import acknowledging
 from device_drivers.modbus_rtu import WeightTransmitter
-from device_drivers.scanner import SerialScanner
-from edge.config import (
-    BusConfig,
-    IdCardConfig,
-    LockBoardConfig,
-    ScaleConfig,
-    ScannerConfig,
-    StoreConfig,
-)
-from edge.devices.health import DeviceHealth, State, WatchedLock, WatchedScale
+from edge.config import IdCardConfig, LockBoardConfig, MdbConfig, ScaleConfig, StoreConfig, framing_of, profile_of
+from edge.devices.adult_devices import build_age_device, build_cashless, build_trial_unit
+from edge.devices.built import Building, Devices, DoorOpen, OnBusFault, OnChange, WatchedReader
+from edge.devices.health import WatchedLock, WatchedScale
+from edge.devices.metered import build_climate, build_fridge, build_relay_inputs
+from edge.devices.rfid import build_rfid
+from edge.devices.scanners import build_scanner
 
-OnChange = Callable[[DeviceHealth, State], None]
-OnBusFault = Callable[[str, str, FaultKind], None]  # bus, protocol, kind
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedScanner:
-    """A scanner of one cabinet."""
-
-    config: ScannerConfig
-    scanner: SerialScanner
-    health: DeviceHealth
-
-
-@dataclass(frozen=True, slots=True)
-class WatchedReader:
-    """An identity-card reader of one cabinet."""
-
-    config: IdCardConfig
-    reader: IdCardReader
-    health: DeviceHealth
-
-
-@dataclass(slots=True)
-class Devices:
-    """Everything that stands on a serial line of this store."""
-
-    buses: dict[str, Bus] = field(default_factory=dict)
-    locks: dict[str, WatchedLock] = field(default_factory=dict)
-    scales: dict[str, WatchedScale] = field(default_factory=dict)
-    scanners: list[WatchedScanner] = field(default_factory=list)
-    readers: list[WatchedReader] = field(default_factory=list)
-    health: dict[str, DeviceHealth] = field(default_factory=dict)
+__all__ = ["BUILDERS", "build"]
 
 
 def build(
@@ -69,52 +35,77 @@ def build(
     on_fault: OnBusFault,
     day_key: Callable[[], bytes],
     today: Callable[[], date],
+    door_open: DoorOpen = lambda _compartment: None,
 ) -> Devices:
-    """Drivers for all serial devices of a checked configuration. Opens nothing yet."""
-    devices = Devices()
-    by_id = {bus.id: bus for bus in config.bus}
-
-    def watch(device: str, kind: str) -> DeviceHealth:
-        health = DeviceHealth(device, kind, clock, on_change, since_s=clock.now_s())
-        devices.health[device] = health
-        return health
-
-    def fault(bus: BusConfig, kind: FaultKind, _detail: str) -> None:
-        on_fault(bus.id, bus.protocol, kind)
-
+    """Drivers for all devices of a checked configuration but cameras. Opens nothing yet."""
+    around = Building(
+        store=config,
+        clock=clock,
+        on_change=on_change,
+        on_fault=on_fault,
+        day_key=day_key,
+        today=today,
+        door_open=door_open,
+        lines={bus.id: bus for bus in config.bus},
+    )
+    left_to_us = {d.bus: d.coding for d in config.device if isinstance(d, MdbConfig) and d.acknowledge}
     for bus in config.bus:
         if bus.protocol != "scanner":
-            opener = _open_private if bus.protocol == "id_card" else open_link
-            devices.buses[bus.id] = Bus(name=bus.id, open_link=partial(opener, bus.link), on_fault=partial(fault, bus))
+            opener: Callable[[], Awaitable[Link]] = partial(
+                _open_private if bus.protocol == "id_card" else open_link, bus.link
+            )
+            if bus.id in left_to_us:
+                opener = acknowledging(opener, coding=left_to_us[bus.id])
+            around.devices.buses[bus.id] = Bus(name=bus.id, open_link=opener, on_fault=around.fault_of(bus))
     for device in config.device:
-        match device:
-            case LockBoardConfig():
-                profile = Profile(
-                    feedback_polarity=device.feedback_polarity,
-                    dialect=device.dialect,
-                    bit_order=device.bit_order,
-                    hold_off_s=device.hold_off_s,
-                    echo=device.echo,
-                )
-                board = LOCK_BOARDS[device.family].make(devices.buses[device.bus], device.address, profile)
-                devices.locks[device.id] = WatchedLock(board, watch(device.id, device.kind))
-            case ScaleConfig():
-                scale = WeightTransmitter(devices.buses[device.bus], address=device.address)
-                devices.scales[device.id] = WatchedScale(scale, watch(device.id, device.kind))
-            case ScannerConfig():
-                bus = by_id[device.bus]
-                scanner = SerialScanner(
-                    open_link=partial(open_link, bus.link), clock=clock, on_fault=partial(fault, bus)
-                )
-                devices.scanners.append(WatchedScanner(device, scanner, watch(device.id, device.kind)))
-            case IdCardConfig():
-                reader = IdCardReader(devices.buses[device.bus], day_key=day_key, today=today)
-                devices.readers.append(WatchedReader(device, reader, watch(device.id, device.kind)))
-            case _:
-                pass  # cameras run in processes of their own
-    return devices
+        if device.kind != "camera":  # they run in processes of their own
+            BUILDERS[device.kind](device, around)
+    return around.devices
+
+
+def _lock_board(device: LockBoardConfig, around: Building) -> None:
+    profile = Profile(
+        feedback_polarity=device.feedback_polarity,
+        dialect=device.dialect,
+        bit_order=device.bit_order,
+        hold_off_s=device.hold_off_s,
+        echo=device.echo,
+    )
+    board = LOCK_BOARDS[device.family].make(around.devices.buses[device.bus], device.address, profile)
+    around.devices.locks[device.id] = WatchedLock(board, around.watch(device.id, device.kind))
+
+
+def _scale(device: ScaleConfig, around: Building) -> None:
+    scale = WeightTransmitter(
+        around.devices.buses[device.bus],
+        address=device.address,
+        profile=profile_of(device),
+        framing=framing_of(device, around.lines[device.bus].protocol),
+    )
+    around.devices.scales[device.id] = WatchedScale(scale, around.watch(device.id, device.kind))
+
+
+def _id_card(device: IdCardConfig, around: Building) -> None:
+    reader = IdCardReader(around.devices.buses[device.bus], day_key=around.day_key, today=around.today)
+    around.devices.readers.append(WatchedReader(device, reader, around.watch(device.id, device.kind)))
 
 
 async def _open_private(url: LinkUrl) -> Link:
     """A line that people's papers come over: nothing of them is left in memory."""
     return private(await open_link(url))
+
+
+# A new kind has a class in `edge.config.devices`, a builder here, and its words in `cloud_bridge.pages.words`.
+BUILDERS: Mapping[str, Callable[[Any, Building], None]] = {
+    "lock_board": _lock_board,
+    "scale": _scale,
+    "scanner": build_scanner,
+    "id_card": _id_card,
+    "climate": build_climate,
+    "fridge": build_fridge,
+    "relay_inputs": build_relay_inputs,
+    "trial_unit": build_trial_unit,
+    "rfid": build_rfid,
+    "cashless": build_cashless,
+    "age_device": build_age_device,
+}

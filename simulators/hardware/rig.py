@@ -20,8 +20,8 @@ from simulators.hardware.lock_cu16 import LineCU16
 from simulators.hardware.lock_cu48 import LineCU48
 from simulators.hardware.lock_line import MARGIN_S, Board, LockLine
 from simulators.hardware.lock_winnsen import LineWinnsen
-from simulators.hardware.modbus import ModbusBus, Transmitter
 from simulators.hardware.pty_port import PtyPort
+from simulators.hardware.rig_lines import modbus_line, other_line
 from simulators.hardware.scanner import Scanner
 from simulators.world import NotThereError, World
 from simulators.world.scales import Platform, Reading
@@ -73,6 +73,7 @@ class Rig:
     ) -> None:
         self._world = world
         self._clock = clock
+        self._seed = seed
         self._config = {device.id: device for device in config.device}
         self._lock_of = {k.id: (k.lock, k.channel) for _, k in config.compartments()}
         self._boards: dict[str, Board] = {}
@@ -96,11 +97,8 @@ class Rig:
             line = LOCK_LINES[protocol](boards, self._world, on_refused=self._refused)
             return line, any(device.echo for device in locks)
         if protocol == "modbus_rtu":
-            scales = [device for device in mine if isinstance(device, ScaleConfig)]
-            return ModbusBus(
-                {s.address: Transmitter(s.id, _Cell(self._platform(s), self._clock)) for s in scales}
-            ), False
-        return (Scanner() if protocol == "scanner" else IdCardReader()), False
+            return modbus_line(mine, self._clock, lambda scale: _Cell(self._platform(scale), self._clock))
+        return other_line(protocol, mine, self._seed)
 
     def _platform(self, scale: ScaleConfig) -> Platform:
         shelf = self._world.shelf_on.get(scale.id)

@@ -12,7 +12,8 @@ from contracts.clock import SystemClock
 from device_drivers.capabilities import Door, UnlockReply, WeightSample
 from device_drivers.errors import DeviceError
 from edge.config import StoreConfig, load_store
-from edge.devices.build import Devices, build
+from edge.devices.build import build
+from edge.devices.built import Devices
 from simulators.hardware.faults import FaultPlan
 from simulators.hardware.rig import Rig
 from simulators.truth import TruthRecord
