@@ -18,6 +18,7 @@ import device_drivers
 from device_drivers.bus import Bus
 from device_drivers.errors import MisconfiguredError
 from device_drivers.faults import OnFault
+from device_drivers.settings import Settings
 
 ENTRY_POINTS = "zhanggui.device_families"
 F = TypeVar("F")
@@ -40,10 +41,10 @@ class Family:
 
     `describe` says a frame in one short line without personal data. `acts` is true of a frame that moves, heats, pays
     or changes a setting: a tool for looking never sends one. `most_buffered` is the most that a decoder ever holds.
-    `probe` asks the device at an address something harmless and says what it found; it raises DeviceError. `simulator`
-    names `module:callable` of the device that plays this family; `settings` are what a description may say of a device
-    beside its address, each with one line of help. `personal`: its bytes may name a person, so no tool ever shows or
-    keeps them.
+    `settings` are what a description may say of a device beside its address, each with one line of help. `probe` asks
+    the device at an address something harmless and says what it found; it uses those of the settings that its question
+    needs, and raises DeviceError. `simulator` names `module:callable` of the device that plays this family. `personal`:
+    its bytes may name a person, so no tool ever shows or keeps them.
     """
 
     name: str
@@ -58,8 +59,16 @@ class Family:
     baud: int = 9600
     first_address: int = 1  # the usual one, and that of the simulator on a bench
     personal: bool = False
-    probe: Callable[[Bus, int], Awaitable[str]] | None = None
+    probe: Callable[[Bus, int, Settings], Awaitable[str]] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    def known(self, settings: Settings) -> Settings:
+        """The same settings. Raises MisconfiguredError for one that this family does not have."""
+        for name in settings:
+            if name not in self.settings:
+                there = f"there are: {', '.join(self.settings)}" if self.settings else "it has none"
+                raise MisconfiguredError(f"{self.name}: there is no setting {name[:40]!r}; {there}")
+        return settings
 
 
 def families() -> dict[str, Family]:

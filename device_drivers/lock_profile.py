@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from device_drivers.capabilities import Door
 from device_drivers.errors import MisconfiguredError
+from device_drivers.settings import Settings, flag, number, one_of
 
 FeedbackPolarity = Literal["locked_short", "open_short"]
 # Where lock 1 stands in the bytes of a whole board: in the first or the last byte, as its least or its most significant
@@ -45,6 +46,20 @@ class Profile:
             raise MisconfiguredError(f"bit_order: must be one of {', '.join(get_args(BitOrder))}")
         if not MIN_HOLD_OFF_S <= self.hold_off_s <= MAX_HOLD_OFF_S:
             raise MisconfiguredError(f"hold_off_s: must be {MIN_HOLD_OFF_S:g} to {MAX_HOLD_OFF_S:g}")
+
+    @classmethod
+    def of(cls, settings: Settings) -> Profile:
+        """The profile that texts describe; what they leave out is usual, and the switch `locked_short`.
+
+        A driver that unlocks gets its polarity from `store.toml`, where it must be said. Raises MisconfiguredError.
+        """
+        return cls(
+            feedback_polarity=one_of(settings, "feedback_polarity", get_args(FeedbackPolarity), "locked_short"),
+            dialect=settings.get("dialect", ""),
+            bit_order=one_of(settings, "bit_order", get_args(BitOrder), ""),
+            hold_off_s=number(settings, "hold_off_s", MIN_HOLD_OFF_S),
+            echo=flag(settings, "echo"),
+        )
 
     def door(self, *, says_locked: bool) -> Door:
         """The door behind a switch, from what the maker's table calls locked when the wiring is locked_short."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from device_drivers.bus import Bus
 from device_drivers.errors import DeviceError, MisconfiguredError, RefusedError
@@ -12,9 +14,11 @@ from device_drivers.exchange import Link
 from device_drivers.family import Family
 from device_drivers.faults import FaultKind, OnFault
 from device_drivers.link_url import LinkUrl, open_link
+from device_drivers.settings import Settings
 from device_drivers.trace import Direction, TracedLink
 
 SIMULATED = "sim"
+NO_SETTINGS: Settings = MappingProxyType({})
 Heard = Callable[[Direction, bytes], None]
 
 
@@ -44,22 +48,44 @@ async def bus_at(url: LinkUrl, *, heard: Heard = _nobody, on_fault: OnFault = _d
         await asyncio.gather(owner, return_exceptions=True)
 
 
-async def probe(url: LinkUrl, family: Family, addresses: Iterable[int], *, tell: Callable[[str], None]) -> list[str]:
-    """Ask every address the family's harmless question; what was found, in words.
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What was found, in words. `impossible` says why no address could be asked at all, if none could."""
 
-    `tell` hears what is asked now. Raises UnavailableError, MisconfiguredError if the link cannot be opened.
+    found: list[str]
+    impossible: str = ""
+
+
+async def probe(
+    url: LinkUrl,
+    family: Family,
+    addresses: Iterable[int],
+    *,
+    settings: Settings = NO_SETTINGS,
+    tell: Callable[[str], None],
+) -> Probed:
+    """Ask every address the family's harmless question.
+
+    `tell` hears what is asked now. Raises UnavailableError, MisconfiguredError if the link cannot be opened, and
+    MisconfiguredError for a setting that the family does not have.
     """
+    family.known(settings)
     if family.probe is None:
         raise MisconfiguredError(f"{family.name}: has no harmless question to probe with")
     found: list[str] = []
+    impossible: list[str] = []
+    asked = 0
     async with bus_at(url) as bus:
         for address in addresses:
             tell(f"{family.name} at address {address}")
+            asked += 1
             try:
-                found.append(await family.probe(bus, address))
+                found.append(await family.probe(bus, address, settings))
+            except MisconfiguredError as error:
+                impossible.append(str(error))  # no such address in this family, or a setting that cannot be
             except DeviceError:
                 continue  # nobody of this family is there
-    return found
+    return Probed(found, impossible[0] if 0 < asked == len(impossible) else "")
 
 
 async def listen(url: LinkUrl, *, heard: Heard, seconds: float | None) -> None:
@@ -76,9 +102,17 @@ async def listen(url: LinkUrl, *, heard: Heard, seconds: float | None) -> None:
 
 
 async def ask_again(
-    url: LinkUrl, family: Family, address: int, *, heard: Heard, every_s: float, seconds: float | None
+    url: LinkUrl,
+    family: Family,
+    address: int,
+    *,
+    settings: Settings = NO_SETTINGS,
+    heard: Heard,
+    every_s: float,
+    seconds: float | None,
 ) -> int:
     """Ask an address its harmless question again and again; how many answers came. Raises MisconfiguredError."""
+    family.known(settings)
     if family.probe is None:
         raise MisconfiguredError(f"{family.name}: has no harmless question; leave --ask out and listen")
     answers = 0
@@ -87,8 +121,10 @@ async def ask_again(
             async with asyncio.timeout(seconds):
                 while True:
                     try:
-                        await family.probe(bus, address)
+                        await family.probe(bus, address, settings)
                         answers += 1
+                    except MisconfiguredError:
+                        raise
                     except DeviceError:
                         pass  # the trace shows what came instead
                     await asyncio.sleep(every_s)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zhanggui.errors import UserError
+from zhanggui.profile_commands import app as profile_app
 
 if TYPE_CHECKING:
     from device_drivers.family import Family
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(profile_app, name="profile", help="Modbus profiles: check one, print their schema.")
 LinkName = Annotated[
     str,
     typer.Argument(
@@ -36,6 +38,10 @@ FamilyName = Annotated[str, typer.Option("--family", help="Read bytes as this fa
 For = Annotated[float | None, typer.Option("--for", min=0.05, max=86_400.0, help="Real seconds; else until Ctrl-C.")]
 Ask = Annotated[int | None, typer.Option(min=0, max=255, help="Ask this address its harmless question meanwhile.")]
 Every = Annotated[float, typer.Option(min=0.02, max=3600.0, help="Seconds between two such questions.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="How the device is set; `zhanggui device list` has the names."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 MAX_ADDRESSES = 256
 
@@ -102,10 +108,12 @@ def list_(as_json: Json = False) -> None:
         )  # fmt: skip
         return
     console = Console(width=max(80, Console().width))
-    table = Table("family", "what", "设备", "baud", "probe", "settings")
+    table = Table("family", "what", "baud", "probe", "settings")
+    for column in table.columns:  # names are read as they are written
+        column.overflow = "fold"
     for one in known.values():
         ask = "yes" if one.probe is not None else "–"
-        table.add_row(one.name, one.title, one.title_zh, str(one.baud), ask, ", ".join(one.settings))
+        table.add_row(one.name, f"{one.title}\n{one.title_zh}", str(one.baud), ask, "\n".join(one.settings))
     console.print(table)
     for port in ports:
         usb = f"serial://usb/{port.vid:04x}:{port.pid:04x}/{port.serial_number or ''}" if port.vid is not None else ""
@@ -114,23 +122,33 @@ def list_(as_json: Json = False) -> None:
         console.print("no serial port on this machine; sim://FAMILY opens a simulator")
 
 
-@app.command(epilog="Example:  zhanggui device probe sim://lock_8a --addresses 1-3")
+@app.command(
+    epilog="Example:  zhanggui device probe sim://lock_8a --addresses 1-3"
+    "  Example:  zhanggui device probe sim://lock_cu48 --family lock_cu48 --set dialect=cu12"
+)
 def probe(
     link: LinkName,
     family: FamilyName = "",
     addresses: Annotated[str, typer.Option(help="One, or a span such as 1-8.")] = "1-8",
+    set_: Set = None,
     as_json: Json = False,
 ) -> None:
     """Ask the addresses of a line something harmless, in every family or in one; exit 1 if nobody answers."""
     from device_drivers.family import families
     from device_drivers.looking import probe as probed
 
-    one = _family(family)
+    one, settings, span = _family(family), _settings(set_), _span(addresses)
+    if settings and one is None:
+        raise UserError("--set: name the family whose settings they are with --family")
     with _sentences():
         asked = [one] if one is not None else [each for each in families().values() if each.probe is not None]
     found: list[str] = []
     for each in asked:
-        found += _run(probed(_link(link, each), each, _span(addresses), tell=_progress)) or []
+        heard = _run(probed(_link(link, each), each, span, settings=settings, tell=_progress))
+        if heard is not None and heard.impossible and one is not None:
+            _progress("")
+            raise UserError(heard.impossible)
+        found += heard.found if heard is not None else []
     _progress("")
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
@@ -147,12 +165,13 @@ def monitor(
     ask: Ask = None,
     every: Every = 1.0,
     seconds: For = None,
+    set_: Set = None,
     as_json: Json = False,
 ) -> None:
     """Show what is on the line: time, direction, bytes, and what they say."""
     one = _family(family)
     printer = _Printer(one, as_json=as_json)
-    _run(_watch(_link(link, one), one, ask, every, seconds, printer))
+    _run(_watch(_link(link, one), one, ask, every, seconds, printer, _settings(set_)))
 
 
 @app.command(epilog='Example:  zhanggui device send sim://lock_8a "80 01 01 33 B3" --family lock_8a')
@@ -185,6 +204,7 @@ def record(
     ask: Ask = None,
     every: Every = 1.0,
     seconds: For = None,
+    set_: Set = None,
 ) -> None:
     """Keep what is on the line in a file that `replay` and tests can play again."""
     from device_drivers.trace import Head, may_be_kept, written
@@ -192,15 +212,16 @@ def record(
     one = _family(family)
     if one is None:
         raise UserError("record: name the family with --family, so that a recording says how it is read")
-    url = _link(link, one)
+    url, settings = _link(link, one), _settings(set_)
     with _sentences():
         may_be_kept(one)
+        one.known(settings)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("xb") as out:
             printer = _Printer(one, keep=lambda piece: out.write(msgspec_line(piece)))
             out.writelines(written(Head(family=one.name, baud=url.baud), ()))
-            _run(_watch(url, one, ask, every, seconds, printer))
+            _run(_watch(url, one, ask, every, seconds, printer, settings))
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from error
     print(f"{printer.count} pieces in {file}")
@@ -271,17 +292,25 @@ def msgspec_line(piece: Piece) -> bytes:
 
 
 async def _watch(
-    url: LinkUrl, family: Family | None, ask: int | None, every: float, seconds: float | None, printer: _Printer
+    url: LinkUrl,
+    family: Family | None,
+    ask: int | None,
+    every: float,
+    seconds: float | None,
+    printer: _Printer,
+    settings: dict[str, str],
 ) -> None:
     from device_drivers.errors import MisconfiguredError
     from device_drivers.looking import ask_again, listen
 
+    if settings and ask is None:
+        raise MisconfiguredError("--set: says how a device is asked; ask one with --ask")
     if ask is None:
         await listen(url, heard=printer.heard, seconds=seconds)
     elif family is None:
         raise MisconfiguredError("--ask: name the family whose question it is with --family")
     else:
-        await ask_again(url, family, ask, heard=printer.heard, every_s=every, seconds=seconds)
+        await ask_again(url, family, ask, settings=settings, heard=printer.heard, every_s=every, seconds=seconds)
 
 
 async def _serve(pieces: list[Piece], path: Path) -> None:
@@ -310,6 +339,18 @@ def _span(text: str) -> range:
     if not 0 < len(span) <= MAX_ADDRESSES:
         raise UserError(f"--addresses: {text!r} must be 1 to {MAX_ADDRESSES} addresses, the smaller first")
     return span
+
+
+def _settings(given: list[str] | None) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise UserError(f"--set: {text[:60]!r} must be NAME=VALUE, such as dialect=cu12")
+        if name in settings:
+            raise UserError(f"--set: {name} is said twice")
+        settings[name] = value
+    return settings
 
 
 def _progress(what: str) -> None:

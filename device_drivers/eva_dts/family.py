@@ -5,6 +5,7 @@ from __future__ import annotations
 from device_drivers.bus import Bus
 from device_drivers.eva_dts import codec, driver
 from device_drivers.family import Family
+from device_drivers.settings import Settings
 
 _WORDS = {
     codec.Control.ENQ: "call",
@@ -32,9 +33,9 @@ def acts(frame: codec.Frame) -> bool:
     return frame.kind is codec.Kind.DATA or frame.text[codec.COMM_ID_CHARS : codec.COMM_ID_CHARS + 1] == b"S"
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Call; there is one machine on a plug, the address says nothing."""
-    del address
+    del address, settings
     await driver.call(bus)
     return "EVA-DTS audit plug: a machine answers the call"
 

@@ -7,6 +7,7 @@ from device_drivers.family import Family
 from device_drivers.id_card.codec import MAX_FRAME_BYTES, READER_FAULTS, Command
 from device_drivers.id_card.driver import module_status
 from device_drivers.id_card.watch import AnswerSeen, AnswerWatcher, CommandSeen, CommandWatcher
+from device_drivers.settings import Settings
 
 _COMMANDS = {command.value: command.name.lower().replace("_", " ") for command in Command}
 _STATUSES = {
@@ -38,9 +39,9 @@ def acts(frame: CommandSeen | AnswerSeen) -> bool:
 _HARMLESS = {command.value for command in (Command.FIND, Command.SAM_STATUS, Command.SAM_ID)}
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask the security module how it is; it has no address, and no card is looked at."""
-    del address
+    del address, settings
     return f"ID-card reader: the security module says {_STATUSES.get(await module_status(bus), 'something unknown')}"
 
 

@@ -6,7 +6,8 @@ from device_drivers.bus import Bus
 from device_drivers.family import Family
 from device_drivers.lock_8a import codec
 from device_drivers.lock_8a.driver import LockBoard8A
-from device_drivers.lock_profile import SETTINGS
+from device_drivers.lock_profile import SETTINGS, Profile
+from device_drivers.settings import Settings
 
 _STATES = {codec.SWITCH_SHORT: "contact closed", codec.SWITCH_OPEN: "contact open"}
 
@@ -27,10 +28,11 @@ def describe(frame: codec.Frame | codec.WholeReply) -> str:
             return f"reply of {place}: {_STATES.get(func, 'unknown state')}"
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask for the state of lock 1."""
-    door = await LockBoard8A(bus, address=address, feedback_polarity="locked_short").door(1)
-    return f"8A/80 lock board {address}: lock 1 is {door.value} (feedback_polarity = locked_short)"
+    profile = Profile.of(settings)
+    door = await LockBoard8A.of(bus, address=address, profile=profile).door(1)
+    return f"8A/80 lock board {address}: lock 1 is {door.value} (feedback_polarity = {profile.feedback_polarity})"
 
 
 FAMILY = Family(

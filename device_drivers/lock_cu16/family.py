@@ -7,6 +7,7 @@ from device_drivers.family import Family
 from device_drivers.lock_cu16 import codec
 from device_drivers.lock_cu16.driver import LockBoardCU16
 from device_drivers.lock_profile import SETTINGS, Profile
+from device_drivers.settings import Settings
 
 _SAYS = {
     codec.STATUS_BUS: "status of all boards",
@@ -32,10 +33,11 @@ def describe(frame: codec.Frame) -> str:
             return f"{_SAYS[cmd]}, address {frame.board << 4 | frame.lock:02X}"
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask for the state of all locks."""
-    doors = await LockBoardCU16(bus, address=address, profile=Profile(feedback_polarity="locked_short")).status()
-    return f"KERONG CU16 board {address}: lock 1 is {doors[1].value} (feedback_polarity = locked_short)"
+    profile = Profile.of(settings)
+    doors = await LockBoardCU16(bus, address=address, profile=profile).status()
+    return f"KERONG CU16 board {address}: lock 1 is {doors[1].value} (feedback_polarity = {profile.feedback_polarity})"
 
 
 FAMILY = Family(

@@ -7,6 +7,7 @@ from device_drivers.family import Family
 from device_drivers.lock_cu48 import codec
 from device_drivers.lock_cu48.driver import LockBoardCU48
 from device_drivers.lock_profile import SETTINGS, Profile
+from device_drivers.settings import Settings
 
 
 def describe(frame: codec.Frame) -> str:
@@ -29,10 +30,12 @@ def acts(frame: codec.Frame) -> bool:
     return isinstance(frame, codec.Command48 | codec.Command12) and frame.cmd in (codec.UNLOCK_48, codec.UNLOCK_12)
 
 
-async def probe(bus: Bus, address: int) -> str:
-    """Ask for the state of all locks, as the usual dialect has it."""
-    doors = await LockBoardCU48(bus, address=address, profile=Profile(feedback_polarity="locked_short")).status()
-    return f"KERONG CU48 board {address}: lock 1 is {doors[1].value} (feedback_polarity = locked_short)"
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
+    """Ask for the state of all locks, in the dialect that is said; no board answers in the other."""
+    profile = Profile.of(settings)
+    doors = await LockBoardCU48(bus, address=address, profile=profile).status()
+    board = f"KERONG {'CU12' if profile.dialect == 'cu12' else 'CU48'} board {address}"
+    return f"{board}: lock 1 is {doors[1].value} (feedback_polarity = {profile.feedback_polarity})"
 
 
 FAMILY = Family(

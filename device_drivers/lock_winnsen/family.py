@@ -7,6 +7,7 @@ from device_drivers.family import Family
 from device_drivers.lock_profile import SETTINGS, Profile
 from device_drivers.lock_winnsen import codec
 from device_drivers.lock_winnsen.driver import LockBoardWinnsen
+from device_drivers.settings import Settings
 
 _STATES = {codec.CLOSED: "closed or failed", codec.OPEN: "open", codec.COOLDOWN: "cooling down"}
 
@@ -21,10 +22,11 @@ def describe(frame: codec.Frame) -> str:
     return f"state from station {frame.station}: bytes {frame.first:02X} {frame.second:02X} (lock and state by dialect)"
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask for the state of lock 1."""
-    door = await LockBoardWinnsen(bus, address=address, profile=Profile(feedback_polarity="locked_short")).door(1)
-    return f"Winnsen station {address}: lock 1 is {door.value} (feedback_polarity = locked_short)"
+    profile = Profile.of(settings)
+    door = await LockBoardWinnsen(bus, address=address, profile=profile).door(1)
+    return f"Winnsen station {address}: lock 1 is {door.value} (feedback_polarity = {profile.feedback_polarity})"
 
 
 FAMILY = Family(

@@ -10,6 +10,7 @@ from device_drivers.mdb.cashless import ACTING, message_of, order_of
 from device_drivers.mdb.codec import Command, DeviceControl, DeviceFrame, HostControl, HostFrame, Reply
 from device_drivers.mdb.line import MdbLine
 from device_drivers.mdb.words import CODINGS
+from device_drivers.settings import Settings, flag, one_of
 
 _CONTROLS = {
     HostControl.ACK: "host: understood",
@@ -45,14 +46,14 @@ def acts(frame: HostFrame | DeviceFrame) -> bool:
     return frame.address != codec.AGE_VERIFICATION
 
 
-async def probe(bus: Bus, address: int) -> str:
-    """POLL, in either coding. What the peripheral has to say is not acknowledged, so that it says it again."""
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
+    """POLL, in the coding that is said or in both. What it has to say is not acknowledged, so that it says it again."""
     if not 1 <= address <= 0xF8 or address & 7:
         raise MisconfiguredError(f"MDB address {address:#04x}: must be a multiple of 8")
     error: NoReplyError | None = None
-    for coding in CODINGS:
+    for coding in [one_of(settings, "coding", CODINGS, "words")] if "coding" in settings else CODINGS:
         try:
-            reply = await MdbLine(bus, coding=coding).ask(Command(address, codec.POLL))
+            reply = await MdbLine(bus, coding=coding, echo=flag(settings, "echo")).ask(Command(address, codec.POLL))
         except NoReplyError as silent:
             error = silent
             continue

@@ -8,8 +8,9 @@ from device_drivers.bus import Bus
 from device_drivers.errors import RefusedError
 from device_drivers.family import Family
 from device_drivers.modbus_rtu import codec, pdu
-from device_drivers.modbus_rtu.framing import RTU, Framing
+from device_drivers.modbus_rtu.framing import Framing, Rtu
 from device_drivers.modbus_rtu.station import Station
+from device_drivers.settings import Settings, flag
 
 _KINDS = {1: "coils", 2: "inputs", 3: "holding registers", 4: "input registers"}
 _MOST_SHOWN = 8  # values in one line
@@ -63,9 +64,9 @@ async def ask_harmlessly(bus: Bus, address: int, framing: Framing) -> str:
     return f"Modbus device {address}: holding register 0 is {reply.registers()[0]}"
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask for one register."""
-    return await ask_harmlessly(bus, address, RTU)
+    return await ask_harmlessly(bus, address, Rtu(echo=flag(settings, "echo")))
 
 
 FAMILY = Family(

@@ -9,6 +9,7 @@ from device_drivers.family import Family
 from device_drivers.modbus_rtu.family import acts, ask_harmlessly, describe_pdu
 from device_drivers.modbus_tcp import codec
 from device_drivers.modbus_tcp.framing import TCP
+from device_drivers.settings import Settings
 
 
 def describe(frame: codec.Frame) -> str:
@@ -16,8 +17,9 @@ def describe(frame: codec.Frame) -> str:
     return f"[{frame.transaction}] unit {frame.unit}: {describe_pdu(frame.pdu)}"
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask for one register."""
+    del settings  # a profile is no part of the question
     return await ask_harmlessly(bus, address, TCP)
 
 

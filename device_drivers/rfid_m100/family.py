@@ -8,6 +8,7 @@ from device_drivers.family import Family
 from device_drivers.rfid_m100 import codec
 from device_drivers.rfid_m100.codec import Code, Frame, Kind, TagRead
 from device_drivers.rfid_m100.driver import RfidReaderM100
+from device_drivers.settings import Settings
 
 
 def describe(frame: Frame) -> str:
@@ -32,9 +33,9 @@ def acts(frame: Frame) -> bool:
     return frame.code not in (Code.MODULE_INFO, Code.GET_POWER, Code.GET_REGION, Code.STOP)
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask for the model and the power; the module has no address."""
-    del address
+    del address, settings
     reader = RfidReaderM100(bus)
     return f"{await reader.model()}, {await reader.power_dbm():g} dBm"
 

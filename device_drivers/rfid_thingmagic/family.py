@@ -7,6 +7,7 @@ from device_drivers.family import Family
 from device_drivers.rfid_thingmagic import codec
 from device_drivers.rfid_thingmagic.codec import Command, Opcode, Reply
 from device_drivers.rfid_thingmagic.driver import ThingMagicReader
+from device_drivers.settings import Settings
 
 _NAMES = {opcode.value: opcode.name.lower().replace("_", " ") for opcode in Opcode}
 _STATUSES = {codec.OK: "done", codec.WRONG_OPCODE: "unknown here, still in the boot loader?", codec.NO_TAG: "no tag"}
@@ -28,9 +29,9 @@ def acts(frame: Command | Reply) -> bool:
     return isinstance(frame, Command) and frame.opcode not in (Opcode.VERSION, Opcode.HARDWARE_VERSION)
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask for the version; the module has no address and is not booted by this."""
-    del address
+    del address, settings
     version = await ThingMagicReader(bus).version()
     return f"ThingMagic or Silion module, version {version.hex(' ').upper()}"
 

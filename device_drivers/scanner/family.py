@@ -6,13 +6,15 @@ from collections.abc import Callable
 from functools import partial
 
 from device_drivers.bus import Bus
-from device_drivers.errors import UnavailableError
+from device_drivers.errors import MisconfiguredError, UnavailableError
 from device_drivers.exchange import Exchange, NoReplyError, Priority
 from device_drivers.family import Family
 from device_drivers.scanner import gm65, honeywell, newland
 from device_drivers.scanner.stream import MOST_BUFFERED, HostFrame, Reply, TalkDecoder, command_finder
+from device_drivers.settings import Settings, one_of
 
 PROBE_S = 0.3
+_DIALECTS = ("plain", "gm65", "honeywell", "newland")
 _GM65_TYPES = {
     gm65.TYPE_READ: "read",
     gm65.TYPE_WRITE: "write",
@@ -52,10 +54,14 @@ def acts(frame: HostFrame | Reply | str) -> bool:
             return False
 
 
-async def probe(bus: Bus, address: int) -> str:
-    """Ask for a sign of life, as GM65, then as Newland; a scanner has no address. Other makers' have no question."""
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
+    """Ask for a sign of life, as GM65, then as Newland, or as the dialect that is said; a scanner has no address."""
     del address
-    for question in (gm65.heartbeat(), newland.ask_mode().to_bytes()):
+    dialect = one_of(settings, "dialect", _DIALECTS, "")
+    questions = {"gm65": gm65.heartbeat(), "newland": newland.ask_mode().to_bytes()}
+    if dialect and dialect not in questions:
+        raise MisconfiguredError(f"dialect: {dialect} has no question; such a scanner only speaks when it reads a code")
+    for question in [questions[dialect]] if dialect else questions.values():
         exchange = Exchange(
             priority=Priority.STATUS, encode=partial(bytes, question), feed=_ear(bus), timeout_s=PROBE_S
         )

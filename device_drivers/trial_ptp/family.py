@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from device_drivers.bus import Bus
 from device_drivers.family import Family
+from device_drivers.settings import Settings, one_of
 from device_drivers.trial_ptp import codec
-from device_drivers.trial_ptp.driver import TrialUnit
+from device_drivers.trial_ptp.driver import Line, TrialUnit
 from device_drivers.trial_ptp.names import Capability, Command, State, name_of
 
 _ACTS = frozenset({
@@ -18,9 +21,9 @@ def acts(frame: codec.Frame) -> bool:
     return not frame.is_reply and not frame.is_event and frame.command in _ACTS
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, settings: Settings) -> str:
     """Ask who is there and where it stands."""
-    unit = TrialUnit(bus, address=address)
+    unit = TrialUnit(bus, address=address, line=one_of(settings, "line", get_args(Line), "rs485"))
     hello = await unit.hello()
     status = await unit.status()
     parts = ", ".join(bit.name.lower().replace("_", " ") for bit in Capability(hello.capabilities) if bit.name)

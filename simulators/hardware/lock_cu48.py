@@ -68,5 +68,7 @@ class LineCU48(LockLine):
 
 
 def on_bench() -> LineCU48:
-    """Board 1 with its own doors."""
-    return LineCU48({1: Board("bench", "locked_short")}, BenchDoors())
+    """Board 1 is a CU48, board 2 a CU12; each with its own doors."""
+    return LineCU48(
+        {1: Board("bench", "locked_short"), 2: Board("little", "locked_short", dialect="cu12")}, BenchDoors()
+    )

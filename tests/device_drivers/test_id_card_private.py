@@ -224,4 +224,4 @@ async def test_a_late_card_is_never_the_next_persons():
 @in_virtual_time
 async def test_the_probe_looks_at_no_card():
     async with bus_on(MemoryLink(Peer(on_bench()))) as bus:
-        assert await FAMILY.probe(bus, 1) == "ID-card reader: the security module says done"
+        assert await FAMILY.probe(bus, 1, {}) == "ID-card reader: the security module says done"

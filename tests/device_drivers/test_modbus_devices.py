@@ -459,10 +459,10 @@ def test_a_profile_that_does_not_fit_a_driver_is_refused(make, row, said):
 @in_virtual_time
 async def test_a_probe_finds_whoever_answers_anything():
     async with bus_on(MemoryLink(Line())) as bus:
-        assert await FAMILY.probe(bus, 1) == "Modbus device 1: holding register 0 is 1"
-        assert "to holding register 0 it says: device 3: refuses with exception 2" in await FAMILY.probe(bus, 3)
+        assert await FAMILY.probe(bus, 1, {}) == "Modbus device 1: holding register 0 is 1"
+        assert "to holding register 0 it says: device 3: refuses with exception 2" in await FAMILY.probe(bus, 3, {})
         with pytest.raises(UnavailableError):
-            await FAMILY.probe(bus, 99)
+            await FAMILY.probe(bus, 99, {})
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ async def test_a_gateway_without_the_device_is_asked_again():
             await Relay(bus, address=99, framing=TCP).states()
         with pytest.raises(RefusedError, match="exception 1 "):
             await Relay(bus, address=3, framing=TCP).states()
-        assert await FAMILY.probe(bus, 1) == "Modbus device 1: holding register 0 is 1"
+        assert await FAMILY.probe(bus, 1, {}) == "Modbus device 1: holding register 0 is 1"
 
 
 def test_a_frame_in_words():

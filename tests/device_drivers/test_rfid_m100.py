@@ -474,5 +474,5 @@ async def test_a_sight_with_a_wrong_crc_of_the_tag_is_counted_and_not_believed()
 async def test_the_probe_transmits_nothing():
     line = Line(on_bench())
     async with bus_on(line) as bus:
-        assert await FAMILY.probe(bus, 1) == "M100 26dBm V1.0, 26 dBm"
+        assert await FAMILY.probe(bus, 1, {}) == "M100 26dBm V1.0, 26 dBm"
     assert line.module.counters["rounds"] == 0

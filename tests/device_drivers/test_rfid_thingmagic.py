@@ -236,7 +236,7 @@ async def test_the_driver_meets_it_on_a_real_terminal(tmp_path: Path):
     try:
         while not bus.counters["opened"]:
             await asyncio.sleep(0)
-        assert await FAMILY.probe(bus, 1) == f"ThingMagic or Silion module, version {VERSIONS.hex(' ').upper()}"
+        assert await FAMILY.probe(bus, 1, {}) == f"ThingMagic or Silion module, version {VERSIONS.hex(' ').upper()}"
         assert not module.booted
         assert await ThingMagicReader(bus).first_tag() == raw("E20000000000000000000001")
     finally:

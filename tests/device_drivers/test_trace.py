@@ -164,7 +164,7 @@ async def test_every_probe_finds_the_simulator_of_its_family(one) -> None:
     if one.probe is None:
         return
     async with bus_at(LinkUrl.parse(f"sim://{one.name}")) as bus:
-        assert len((await one.probe(bus, one.first_address)).splitlines()) == 1
+        assert len((await one.probe(bus, one.first_address, {})).splitlines()) == 1
 
 
 def test_a_recording_holds_no_more_than_it_says() -> None:

@@ -197,7 +197,7 @@ def test_an_unknown_event_is_counted_and_the_queue_of_events_has_an_end() -> Non
 async def test_a_probe_says_who_is_there() -> None:
     async with bus_on(MemoryLink(Line())) as bus:
         assert FAMILY.probe is not None
-        assert await FAMILY.probe(bus, 5) == (
+        assert await FAMILY.probe(bus, 5, {}) == (
             "trial unit 5: PTP/1, model 2, firmware 1.3, serial 00C0FFEE; heat, puff sensor, igniter, stick dispenser, "
             "exhaust, sample rfid; IDLE"
         )

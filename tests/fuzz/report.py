@@ -17,7 +17,7 @@ _KILLED = re.compile(r"^SUMMARY: libFuzzer: (.*)", re.MULTILINE)  # too slow, to
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fuzzed:
     """One run. `edges` are the ways through the code that were taken, `corpus` the inputs that reach all of them, `new`
-    those that were added; `findings` say what was raised, each with its input in Base64."""
+    those that were added on the way, also where a smaller one came later; `findings` say what was raised, each with its input in Base64."""
 
     runs: int
     edges: int
@@ -56,7 +56,7 @@ def page(run: Fuzzed, *, command: str, seconds: int, decoders: int, load: float,
         f"| decoders | {decoders} |",
         f"| inputs tried | {run.runs:,} |",
         f"| coverage | {run.edges:,} edges, {run.features:,} features |",
-        f"| corpus | {run.corpus:,} inputs, {run.new:,} of them new |",
+        f"| corpus | {run.corpus:,} inputs reach all of it; {run.new:,} were added on the way |",
         f"| findings | {len(run.findings)} |",
     ]
     if run.findings:

@@ -209,7 +209,7 @@ async def test_a_probe_finds_out_the_coding(coding, tmp_path: Path):
     port.plug()
     try:
         async with bus_over(lambda: open_serial(str(port.path), 9600)) as bus:
-            said = await probe(bus, 0x10)
+            said = await probe(bus, 0x10, {})
     finally:
         port.unplug()
     assert said == f"MDB peripheral 10 has something to say (00) (coding = {coding})"

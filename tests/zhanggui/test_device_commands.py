@@ -37,7 +37,7 @@ def test_list_names_the_families_in_two_languages():
         9600,
         True,
     )
-    assert "lock_8a" in ran("list")
+    assert all(one["name"] in ran("list") for one in said["families"]), "a name is cut off"
 
 
 def test_probe_finds_who_is_there():
@@ -49,6 +49,42 @@ def test_probe_finds_who_is_there():
 
 def test_probe_says_when_nobody_answers():
     assert "nobody answered" in ran("probe", LINK, "--family", "lock_8a", "--addresses", "2", code=1)
+
+
+def test_probe_asks_as_a_device_is_set():
+    cu48 = ("probe", "sim://lock_cu48", "--family", "lock_cu48", "--addresses", "1-2")
+    assert ran(*cu48, "--set", "dialect=cu12", "--set", "feedback_polarity=open_short") == (
+        "KERONG CU12 board 2: lock 1 is open (feedback_polarity = open_short)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--family", "lock_cu48", "--set", "dialct=cu12"),
+            "there is no setting 'dialct'; there are: feedback_polarity",
+        ),
+        (("--family", "lock_cu48", "--set", "dialect=cu13"), "dialect 'cu13': must be one of cu48, "),
+        (("--family", "lock_cu48", "--set", "dialect"), "--set: 'dialect' must be NAME=VALUE, such as dialect=cu12"),
+        (("--family", "lock_cu48", "--set", "=cu12"), "--set: '=cu12' must be NAME=VALUE"),
+        (("--family", "lock_cu48", "--set", "echo=true", "--set", "echo=false"), "--set: echo is said twice"),
+        (("--set", "dialect=cu12"), "--set: name the family whose settings they are with --family"),
+    ],
+)
+def test_settings_that_are_none(words, said):
+    assert said in ran("probe", "sim://lock_cu48", *words, code=2)
+
+
+def test_a_monitor_and_a_recording_ask_as_a_device_is_set(tmp_path: Path):
+    cu48 = ("sim://lock_cu48", "--family", "lock_cu48", "--for", "0.3")
+    ask, file = ("--ask", "2", "--set", "dialect=cu12"), str(tmp_path / "cu12.jsonl")
+    assert "board 2 to a query: done, locks ffff" in ran("monitor", *cu48, *ask)
+    assert "board 2 to a query: done, locks ffff" in ran("record", cu48[0], file, *cu48[1:], *ask)
+    assert "--set: says how a device is asked; ask one with --ask" in ran("monitor", *cu48, *ask[2:], code=2)
+    other = str(tmp_path / "none.jsonl")
+    assert "there is no setting 'x'" in ran("record", cu48[0], other, *cu48[1:], "--set", "x=y", code=2)
+    assert not Path(other).exists()
 
 
 @pytest.mark.parametrize("span", ["", "x", "3-1", "1-9999", "-1"])

@@ -15,7 +15,7 @@ from simulators.conformance.suite import (
 from acme_climate import Decoder, probe
 
 DRIVER = DriverCase(
-    name="acme_climate: 21.5 °C", device=Puck, drive=lambda bus, echo: lambda: probe(bus, 7), expected="21.5 °C"
+    name="acme_climate: 21.5 °C", device=Puck, drive=lambda bus, echo: lambda: probe(bus, 7, {}), expected="21.5 °C"
 )
 CODEC = CodecCase(
     name="acme_climate: both ways",

@@ -13,7 +13,7 @@ from tests.device_drivers.cases.rfid_m100 import Peer
 
 def _probe(bus: Bus, echo: bool) -> Ask:
     del echo  # our own commands are no replies
-    return lambda: probe(bus, 1)
+    return lambda: probe(bus, 1, {})
 
 
 DRIVERS = [

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from device_drivers.bus import Bus, Exchange, Priority
 from device_drivers.family import Family
 from device_drivers.faults import OnFault
+from device_drivers.settings import Settings
 
 HEAD, ASK, TELL = 0xA5, 0x01, 0x81
 SIZES = {ASK: 4, TELL: 6}  # bytes of a whole frame
@@ -46,7 +47,7 @@ class Decoder:
         return frames
 
 
-async def probe(bus: Bus, address: int) -> str:
+async def probe(bus: Bus, address: int, _settings: Settings) -> str:
     body, decoder = bytes((HEAD, address, ASK)), Decoder(bus.fault)
     ask = body + bytes((sum(body) & 0xFF,))
 
