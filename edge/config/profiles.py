@@ -46,7 +46,7 @@ def profile_problems(device: ProfiledConfig) -> Iterator[tuple[str, str]]:
     key = f"device.{device.id}.profile"
     try:
         profile = profile_of(device)
-        _fits(device, profile)
+        _fits(device.kind, profile)
     except MisconfiguredError as error:
         yield from ((key, line) for line in str(error).splitlines())
         return
@@ -54,13 +54,25 @@ def profile_problems(device: ProfiledConfig) -> Iterator[tuple[str, str]]:
         yield f"device.{device.id}.names", f"{len(device.names)} names, but the board has {most} inputs; leave some out"
 
 
-def _fits(device: ProfiledConfig, profile: Profile) -> None:
+def kinds_of(profile: Profile) -> list[str]:
+    """The kinds of devices that this profile can serve."""
+    found = []
+    for kind in USUAL_PROFILE:
+        try:
+            _fits(kind, profile)
+        except MisconfiguredError:
+            continue
+        found.append(kind)
+    return found
+
+
+def _fits(kind: str, profile: Profile) -> None:
     """The drivers themselves say what they need. Raises MisconfiguredError."""
     line = Bus(name="check", open_link=_never, on_fault=lambda _kind, _detail: None)
-    match device:
-        case ScaleConfig():
+    match kind:
+        case "scale":
             WeightTransmitter(line, address=1, profile=profile)
-        case RelayInputsConfig():
+        case "relay_inputs":
             Inputs(line, address=1, profile=profile)
         case _:
             Climate(line, address=1, profile=profile)
