@@ -12,6 +12,8 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 
 from contracts.clock import Clock, SystemClock
+from device_drivers.camera.login_file import read_login
+from device_drivers.errors import MisconfiguredError
 from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, missing_ports
 from edge.keys import read_member_key
 from edge.sessions.core.inputs import ShelfSpec
@@ -147,6 +149,13 @@ def _cameras(config: StoreConfig) -> Iterator[Finding]:
         signed = bool(camera.sign_confirmed_at)
         found = camera.sign_confirmed_at or "hang the notice, then set sign_confirmed_at (P09)"
         yield Finding(f"notice of camera {camera.id}", ok=signed, found=found)
+        if camera.login_file is not None:
+            try:
+                read_login(camera.login_file)
+            except MisconfiguredError as error:
+                yield Finding(f"login of camera {camera.id}", ok=False, found=str(error))
+            else:
+                yield Finding(f"login of camera {camera.id}", ok=True, found=str(camera.login_file))
     if cameras:
         try:
             status = verify_model("person")

@@ -27,7 +27,7 @@ class ConfigError(Exception):
 class Section(BaseModel):
     """Base of all sections: unknown keys are refused, values do not change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 def refusal(path: Path, wrong: Sequence[tuple[str, str]]) -> ConfigError:

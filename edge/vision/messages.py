@@ -36,6 +36,11 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     read_codes_every: Annotated[int, Meta(ge=0, le=1000)] = 0
     """Look for a QR or bar code in every n-th frame; 0 for never."""
     model: WorkerModel | None = None
+    login_file: str = ""
+    """Who logs in at a network camera; "" if nobody does, or if the address says it."""
+
+    def __repr__(self) -> str:
+        return f"WorkerConfig({self.camera!r})"  # the address may hold a password
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -66,11 +71,14 @@ class Interval(Message, frozen=True, tag="interval"):
 
 
 class Health(Message, frozen=True, tag="health"):
-    """How the worker is. `frame_age_s` is how old (store time) the last frame was when it had been counted."""
+    """How the worker is. `frame_age_s` is how old (store time) the last frame was when it had been counted; `unseen`
+    and `garbage` frames came since the last health, and were replaced by newer ones or could not be read."""
 
     fps: Annotated[float, Meta(ge=0, le=10_000)]
     rss_bytes: Annotated[int, Meta(ge=0, le=1 << 40)]
     frame_age_s: Seconds
+    unseen: Count = 0
+    garbage: Count = 0
 
 
 class CodeSeen(Message, frozen=True, tag="code"):

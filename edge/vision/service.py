@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +97,7 @@ class CameraService:
         self._backoff = Backoff(rng)
         self._process: Process | None = None
         self.counters: Counter[str] = Counter()
-        """starts, restarts, stalls, malformed, flooded"""
+        """starts, restarts, stalls, malformed, flooded; frames that were unseen, garbage"""
         self._health = CameraHealth(camera.id, "starting", "", clock.wall())
 
     @property
@@ -144,14 +144,17 @@ class CameraService:
         try:
             process = self._process = await asyncio.create_subprocess_exec(
                 *self._command,
-                *("--config", self._worker_config(), "--parent", str(os.getpid())),
-                stdin=DEVNULL,
+                *("--config", "-", "--parent", str(os.getpid())),
+                stdin=PIPE,
                 stdout=PIPE,
                 limit=MAX_LINE_BYTES,
                 start_new_session=True,  # an interrupt at the terminal is the agent's to handle
             )
         except OSError as error:
             return f"the worker does not start: {error.strerror}"
+        assert process.stdin is not None
+        process.stdin.write(self._worker_config())  # far less than a pipe holds, so nobody is waited for
+        process.stdin.close()
         try:
             said = await self._listen(process)
             if said:
@@ -211,6 +214,7 @@ class CameraService:
             case CodeSeen() if self._on_code is not None:
                 self._on_code(message.text)
             case Health():
+                self.counters.update(unseen=message.unseen, garbage=message.garbage)
                 self._health = replace(
                     self._health, fps=message.fps, rss_bytes=message.rss_bytes, frame_age_s=message.frame_age_s
                 )
@@ -234,7 +238,7 @@ class CameraService:
             _LOG.warning("camera %s is %s: %s", self._camera.id, state, reason)
         self._on_health(self._health)
 
-    def _worker_config(self) -> str:
+    def _worker_config(self) -> bytes:
         camera, own = self._camera, self._camera.detector
         config = WorkerConfig(
             camera=camera.id,
@@ -244,8 +248,9 @@ class CameraService:
             fit=camera.fit,
             read_codes_every=camera.read_codes_every if self._on_code else 0,
             model=WorkerModel(path=str(own.path), sha256=own.sha256, licence=own.licence) if own else None,
+            login_file=str(camera.login_file or ""),
         )
-        return msgspec.json.encode(config).decode()
+        return msgspec.json.encode(config)
 
 
 def _real_s() -> float:

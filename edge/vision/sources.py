@@ -5,32 +5,40 @@ A source gives the newest picture of a moment, never a queue of old ones: who as
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import cv2
 import numpy as np
 
 from contracts.clock import Clock
+from device_drivers.camera.login_file import read_login
+from device_drivers.camera.schemes import ENTRY_POINTS, schemes
+from device_drivers.camera.url import NETWORK, CameraUrl, redacted
+from device_drivers.errors import DeviceError
+from edge.vision.network import StreamEndedError, open_stream
 from edge.vision.pipeline import Image
 
-GROUP = "zhanggui.camera_sources"
 _MAX_SIDE = 4096
 _ROUNDING = 1e-6  # of a frame; a second that is a sum of tenths falls a little short
 
 
 class SourceError(Exception):
-    """The source cannot be opened as it is named; the message says what to mend."""
+    """The source cannot be opened as it is named, or has ended; the message says what to mend, and shows no login."""
 
 
 class FrameSource(Protocol):
     """One open camera."""
 
     def image(self, at_s: float) -> Image | None:
-        """The newest picture as of store second `at_s`, (height, width, 3) BGR; None when no more will come."""
+        """The newest picture as of store second `at_s`, (height, width, 3) BGR; None when no more will come.
+
+        May block until there is one. Raises StreamEndedError with the reason when a stream broke off.
+        """
 
     def close(self) -> None:
         """Let go of the device; a second call does nothing."""
@@ -39,17 +47,32 @@ class FrameSource(Protocol):
 OpenSource = Callable[[str, Clock], FrameSource]
 
 
-def open_source(url: str, clock: Clock) -> FrameSource:
-    """The source that `url` names; without a scheme it is the path of a video file. Raises SourceError."""
-    scheme = urlsplit(url).scheme or "file"
-    if scheme == "file":
+@runtime_checkable
+class Counting(Protocol):
+    """A source that counts what came: `unseen` and `garbage` are told with the camera's health."""
+
+    counters: Counter[str]
+
+
+def open_source(url: str, clock: Clock, *, login_file: Path | None = None) -> FrameSource:
+    """The source that `url` names; without a scheme it is the path of a video file. Raises SourceError.
+
+    `login_file` holds who logs in at a network camera (`device_drivers.camera.login_file`).
+    """
+    try:
+        where = CameraUrl.parse(url)
+        if login_file is not None:
+            where = where.with_login(read_login(login_file))
+        if where.scheme in NETWORK:
+            return open_stream(where)
+    except (DeviceError, StreamEndedError) as error:
+        raise SourceError(str(error)) from None
+    if where.scheme == "file":
         return VideoFile.open(url, clock)
-    found = {point.name: point for point in entry_points(group=GROUP)}
-    if scheme not in found:
-        raise SourceError(
-            f"{scheme}: no camera source has this scheme; there is: {', '.join(sorted({*found, 'file'}))}"
-        )
-    opener: OpenSource = found[scheme].load()
+    found = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if where.scheme not in found:
+        raise SourceError(f"{where}: no camera source has this scheme; there is: {', '.join(schemes())}")
+    opener: OpenSource = found[where.scheme].load()
     try:
         return opener(url, clock)
     except ValueError as error:
@@ -76,7 +99,7 @@ class VideoFile:
         parts = urlsplit(url)
         path = Path(unquote(parts.path) if parts.scheme else url)
         if not path.is_file():
-            raise SourceError(f"{path}: no such video file")
+            raise SourceError(f"{redacted(str(path))}: no such video file")
         capture = cv2.VideoCapture(str(path))
         fps = capture.get(cv2.CAP_PROP_FPS)
         width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)

@@ -1,4 +1,4 @@
-"""The process of one camera: `python -m edge.vision.worker --config JSON`; JSON lines come out of it, pictures never.
+"""The process of one camera: `python -m edge.vision.worker --config -`; JSON lines come out of it, pictures never.
 
 It dies with its parent, yields the processor to it, and looks only at the newest frame: who is slow skips frames and
 says how many.
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,8 +33,9 @@ from edge.vision.messages import (
     encode,
 )
 from edge.vision.minutes import Minutes
+from edge.vision.network import StreamEndedError
 from edge.vision.pipeline import Detector, Image, Pipeline
-from edge.vision.sources import FrameSource, SourceError, open_source
+from edge.vision.sources import Counting, FrameSource, SourceError, open_source
 from models import line
 from models.codes import MAX_TEXT, PictureTooLargeError, read_codes
 from models.errors import ModelError
@@ -71,11 +73,13 @@ class Worker:
         self._frames = 0
         self._reported_s = real_s()
         self._reported_frames = 0
+        self._told: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Look at frames until the source has no more."""
         fps = self._config.fps
         last = math.floor(self._clock.now_s() * fps)
+        reason = "the source has no more frames"
         self._emit(Started())
         while True:
             now_s = self._clock.now_s()
@@ -83,14 +87,17 @@ class Worker:
             if due <= last:
                 await self._clock.sleep(max(0.001, (last + 1) / fps - now_s))
                 continue
-            image = self._source.image(due / fps)
+            try:
+                image = self._source.image(due / fps)
+            except StreamEndedError as error:
+                image, reason = None, str(error)
             if image is None:
                 break
             self._look(image, due / fps, skipped=due - last - 1)
             last = due
         self._count(self._pipeline.flush())
         self._emit(self._minutes.rest())
-        self._emit(Ended(reason="the source has no more frames"))
+        self._emit(Ended(reason=reason[:_MAX_REASON]))
 
     def _look(self, image: Image, at_s: float, *, skipped: int) -> None:
         ended = self._minutes.over()
@@ -106,8 +113,25 @@ class Worker:
         if passed_s >= HEALTH_EVERY_S:
             fps = (self._frames - self._reported_frames) / passed_s
             age_s = max(0.0, self._clock.now_s() - at_s)
-            self._emit(Health(fps=round(fps, 2), rss_bytes=rss_bytes(), frame_age_s=round(age_s, 3)))
+            unseen, garbage = self._lost()
+            self._emit(
+                Health(
+                    fps=round(fps, 2),
+                    rss_bytes=rss_bytes(),
+                    frame_age_s=round(age_s, 3),
+                    unseen=unseen,
+                    garbage=garbage,
+                )
+            )
             self._reported_s, self._reported_frames = self._real_s(), self._frames
+
+    def _lost(self) -> tuple[int, int]:
+        """Frames that came since the last health and were replaced unseen, and that could not be read."""
+        if not isinstance(self._source, Counting):
+            return 0, 0
+        now = Counter(self._source.counters)
+        new, self._told = now - self._told, now
+        return new["unseen"], new["garbage"]
 
     def _count(self, crossings: Sequence[line.Crossing]) -> None:
         for crossing in crossings:
@@ -151,7 +175,9 @@ def own_stdout() -> Emit:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the worker of one camera; the exit status. A refusal is said in an `ended` line."""
     parser = argparse.ArgumentParser(prog="python -m edge.vision.worker", description="The process of one camera.")
-    parser.add_argument("--config", required=True, help="edge.vision.messages.WorkerConfig as JSON")
+    parser.add_argument(
+        "--config", required=True, help="edge.vision.messages.WorkerConfig as JSON; - reads it from stdin"
+    )
     parser.add_argument("--parent", type=int, help="process id of who started this; it is killed with it")
     options = parser.parse_args(arguments)
     if options.parent is not None:
@@ -159,15 +185,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     emit = own_stdout()
     os.nice(_NICE)
     cv2.setNumThreads(1)
+    source: FrameSource | None = None
     try:
-        config = msgspec.json.decode(options.config, type=WorkerConfig)
+        # an address may hold a password, and what stands on a command line everybody on the machine can read
+        said = sys.stdin.buffer.read() if options.config == "-" else options.config
+        config = msgspec.json.decode(said, type=WorkerConfig)
         own = config.model and OwnFile(Path(config.model.path), config.model.sha256, config.model.licence)
-        detector = PersonDetector.load(threshold=config.threshold, fit=config.fit, own=own or None)
         clock = clock_from_env()
-        source = open_source(config.source, clock)
+        # the source first: while a camera is off, no model is loaded again and again
+        source = open_source(config.source, clock, login_file=Path(config.login_file) if config.login_file else None)
+        detector = PersonDetector.load(threshold=config.threshold, fit=config.fit, own=own or None)
         worker = Worker(config=config, clock=clock, source=source, detector=detector, emit=emit)
     except (ModelError, SourceError, ValueError) as error:
         emit(Ended(reason=str(error)[:_MAX_REASON]))
+        if source is not None:
+            source.close()
         return EXIT_REFUSED
     try:
         asyncio.run(worker.run())
@@ -179,4 +211,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # a video library that hangs in a thread of its own is not waited for

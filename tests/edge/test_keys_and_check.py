@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,16 @@ def test_a_good_key_is_read(tmp_path: Path):
 def store(tmp_path: Path) -> Path:
     hashes = {"amy": "hash", "bo": "hash"}
     made = make(tmp_path / "demo", broker_url="mqtt://127.0.0.1:1", camera=False, pin_hashes=hashes).store_toml
-    for bus in ("locks", "scales-snack", "scales-drink", "scales-tobacco", "scan-snack", "scan-drink", "id-tobacco"):
+    for bus in (
+        "locks",
+        "scales-snack",
+        "scales-drink",
+        "scales-tobacco",
+        "scan-snack",
+        "scan-drink",
+        "id-tobacco",
+        "climate",
+    ):
         (made.parent / "dev" / bus).touch()
     return made
 
@@ -94,3 +104,19 @@ def test_a_camera_wants_its_notice_and_its_model(tmp_path: Path, monkeypatch: py
     found = missing(made)
     assert "P09" in found["notice of camera entrance"]
     assert "zhanggui models fetch person" in found["person model"]
+
+
+@pytest.mark.parametrize(("mode", "says"), [(0o600, ""), (0o644, "chmod 600"), (None, "No such file")])
+def test_a_camera_wants_its_login_to_itself(tmp_path: Path, mode: int | None, says: str):
+    hashes = {"amy": "hash", "bo": "hash"}
+    made = make(tmp_path / "demo", broker_url="mqtt://127.0.0.1:1", camera=True, pin_hashes=hashes).store_toml
+    login = tmp_path / "entrance.login"
+    if mode is not None:
+        login.write_text("amy:zk9pass\n")
+        login.chmod(mode)
+    described = re.sub('source = "sim:[^"]*"', f'source = "rtsp://cam/1"\nlogin_file = "{login}"', made.read_text())
+    made.write_text(described)
+    found = {finding.what: finding for finding in check_store(made)}["login of camera entrance"]
+    assert found.ok == (not says)
+    assert says in found.found
+    assert "zk9pass" not in found.found

@@ -59,7 +59,9 @@ def test_a_moment_before_the_start_is_the_first_frame(video):
         ("/nowhere/clip.avi", "no such video file"),
         ("file:///nowhere/clip.avi", "no such video file"),
         (__file__, "not a video"),
-        ("rtsp://camera/1", "rtsp: no camera source has this scheme; there is: file, sim"),
+        ("cam://camera/1", "cam://camera/1: no camera source has this scheme; there is: file, http"),
+        ("cam://me:s3cret@camera/1", "^…@camera/1: no camera source"),  # what was meant as a login is not repeated
+        ("rtsp://me:s3cret@127.0.0.1:1/1", "^camera rtsp://127.0.0.1:1/…: no connection .Connection refused.$"),
         ("sim://entrance?sed=1", "as parameters"),  # a misspelt parameter
         ("sim://", "sim://NAME"),
         ("sim://entrance?rate=99999", "rate is 0..3600"),
