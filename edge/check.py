@@ -8,13 +8,26 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from itertools import combinations_with_replacement
 from pathlib import Path
 
 from contracts.clock import Clock, SystemClock
 from device_drivers.camera.login_file import read_login
 from device_drivers.errors import MisconfiguredError
-from edge.config import CameraConfig, ConfigError, StoreConfig, load_store, missing_ports
+from edge.config import (
+    CameraConfig,
+    ClimateConfig,
+    ConfigError,
+    FridgeConfig,
+    RelayInputsConfig,
+    RfidConfig,
+    ScaleConfig,
+    StoreConfig,
+    load_store,
+    missing_ports,
+    profile_of,
+)
 from edge.keys import read_member_key
 from edge.sessions.core.inputs import ShelfSpec
 from edge.sessions.core.settlement import Unique, solve
@@ -54,6 +67,7 @@ def check_store(path: Path, clock: Clock | None = None) -> list[Finding]:
     findings += _shelves(config)
     findings += _people(config)
     findings += _cameras(config)
+    findings += _devices(config)
     return findings
 
 
@@ -141,6 +155,19 @@ def _people(config: StoreConfig) -> Iterator[Finding]:
         readers = [d for d in config.device if d.kind == "id_card"]
         advice = "no identity-card reader; add one, or no adult can be proven (T03)"
         yield Finding("proof of age", ok=bool(readers), found=readers[0].id if readers else advice)
+
+
+def _devices(config: StoreConfig) -> Iterator[Finding]:
+    """What a description alone cannot say of devices."""
+    for device in config.device:
+        if isinstance(device, ScaleConfig | ClimateConfig | FridgeConfig | RelayInputsConfig):
+            if (profile := profile_of(device)).device.template:
+                advice = f"{profile.name} is a template: copy it, fill in the addresses of your model, name the copy"
+                yield Finding(f"profile of {device.id}", ok=True, found=advice)
+        elif isinstance(device, RfidConfig) and device.family == "llrp":
+            there = find_spec("sllurp") is not None
+            found = f"{device.host}:{device.port}" if there else 'needs sllurp (GPL 3): pip install "zhanggui[llrp]"'
+            yield Finding(f"reader {device.id}", ok=there, found=found)
 
 
 def _cameras(config: StoreConfig) -> Iterator[Finding]:

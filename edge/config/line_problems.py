@@ -110,7 +110,7 @@ def adapter_problems(config: StoreConfig) -> Iterator[tuple[str, str]]:
             if value != of_first:
                 yield (
                     f"device.{device.id}.{name}",
-                    f"{first!r} on the same bus says {of_first!r}; one adapter is one way",
+                    f"{first!r} on the same bus says {of_first!r}; say the same",
                 )
 
 

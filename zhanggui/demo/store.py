@@ -26,6 +26,7 @@ _BUSES = (
     ("scan-snack", "scanner"),
     ("scan-drink", "scanner"),
     ("id-tobacco", "id_card"),
+    ("climate", "modbus_rtu"),
 )
 
 # sku, 中文, English, fen, grams, category. Weights on one shelf tell every basket of six apart.
@@ -193,6 +194,10 @@ def _toml(folder: Path, broker_url: str, *, camera: bool, pin_hashes: dict[str, 
     for scanner, bus, cabinet in (("scanner-S1", "scan-snack", "S1"), ("scanner-D1", "scan-drink", "D1")):
         out += ["", "[[device]]", 'kind = "scanner"', f'id = "{scanner}"', f'bus = "{bus}"', f'cabinet = "{cabinet}"']
     out += ["", "[[device]]", 'kind = "id_card"', 'id = "id-T1"', 'bus = "id-tobacco"', 'cabinet = "T1"']
+    out += ["", "[[device]]", 'kind = "climate"', 'id = "climate-shop"', 'bus = "climate"', "address = 1"]
+    out += ["min_c = 10.0", "max_c = 30.0"]
+    out += ["", "[[device]]", 'kind = "fridge"', 'id = "fridge-D1"', 'bus = "climate"', "address = 2", "max_c = 10.0"]
+    out += ["for_s = 900.0"]
     if camera:
         out += ["", "[[device]]", 'kind = "camera"', 'id = "entrance"', 'source = "sim://entrance"', "fps = 5.0"]
         out += ['sign_confirmed_at = "2026-01-01"']
