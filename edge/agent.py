@@ -281,7 +281,7 @@ class Agent:
             for polled in self.devices.polled:
                 keep(f"device:{polled.device}", self._poller(polled).run, cap_s=5.0)
                 if polled.company is not None:
-                    keep(f"company:{polled.device}", polled.company)
+                    keep(f"company:{polled.device}", polled.company, cap_s=5.0)
             for cabinet, runner in self.runners.items():
                 keep(f"cabinet:{cabinet}", runner.run, cap_s=2.0)
             for camera, service in self.cameras.items():

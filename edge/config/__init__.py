@@ -1,8 +1,9 @@
 """`store.toml`: what stands in a store. A wrong description is refused with file, key and fix before any start."""
 
 from edge.config.adult_devices import AgeDeviceConfig, CashlessConfig, MdbConfig, TrialUnitConfig
-from edge.config.bus import BusConfig
+from edge.config.bus import OWNED, BusConfig
 from edge.config.camera import CameraConfig, DetectorConfig
+from edge.config.counter_devices import DisplayConfig
 from edge.config.device import IdCardConfig, LockBoardConfig, ScaleConfig, ScannerConfig
 from edge.config.devices import DeviceConfig, bus_of
 from edge.config.goods import MAX_GOODS, CabinetConfig, CompartmentConfig, ProductConfig, ShelfConfig, StockConfig
@@ -18,6 +19,7 @@ from edge.config.store import StaffConfig, StoreConfig
 __all__ = [
     "MAX_FILE_BYTES",
     "MAX_GOODS",
+    "OWNED",
     "AgeDeviceConfig",
     "AntennaConfig",
     "BusConfig",
@@ -30,6 +32,7 @@ __all__ = [
     "ConfigError",
     "DetectorConfig",
     "DeviceConfig",
+    "DisplayConfig",
     "FridgeConfig",
     "Id",
     "IdCardConfig",

@@ -25,7 +25,9 @@ Protocol = Literal[
     "rfid_m100",
     "rfid_thingmagic",
     "mdb",
+    "customer_display",
 ]
+OWNED = frozenset({"scanner", "customer_display"})  # whose driver opens the line itself
 NETWORK = frozenset({"tcp", "rfc2217"})
 # What only reads: a weight, a temperature, a contact or a tag that comes late opens nothing and names nobody. All else
 # stays in the house: a lock opens late, a trial unit heats late, an answer to "has paid" or "is of age" can be forged

@@ -9,6 +9,7 @@ from pydantic import Field
 from device_drivers.lock_boards import LOCK_BOARDS
 from edge.config.adult_devices import AgeDeviceConfig, CashlessConfig, TrialUnitConfig
 from edge.config.camera import CameraConfig
+from edge.config.counter_devices import DisplayConfig
 from edge.config.device import IdCardConfig, LockBoardConfig, ScaleConfig, ScannerConfig
 from edge.config.metered import ClimateConfig, FridgeConfig, RelayInputsConfig
 from edge.config.profiles import USUAL_PROFILE, ProfiledConfig
@@ -26,7 +27,8 @@ DeviceConfig = Annotated[
     | TrialUnitConfig
     | RfidConfig
     | CashlessConfig
-    | AgeDeviceConfig,
+    | AgeDeviceConfig
+    | DisplayConfig,
     Field(discriminator="kind"),
 ]
 Addressed = (
@@ -39,7 +41,7 @@ Addressed = (
     | CashlessConfig
     | AgeDeviceConfig
 )
-Alone = ScannerConfig | IdCardConfig | RfidConfig  # has no address, so nothing else can be on its line
+Alone = ScannerConfig | IdCardConfig | RfidConfig | DisplayConfig  # has no address, so nothing else can be on its line
 MODBUS = ("modbus_rtu", "modbus_tcp")
 _SPEAKS: dict[str, tuple[str, ...]] = {
     "scale": MODBUS,
@@ -51,6 +53,7 @@ _SPEAKS: dict[str, tuple[str, ...]] = {
     "trial_unit": ("trial_ptp",),
     "cashless": ("mdb",),
     "age_device": ("mdb",),
+    "display": ("customer_display",),
 }
 _MODELS = {
     "scanner": "serial",
@@ -82,6 +85,8 @@ def model_of(device: DeviceConfig) -> str:
         case RfidConfig():
             return device.family
         case ScannerConfig() if device.dialect != "plain":
+            return device.dialect
+        case DisplayConfig():
             return device.dialect
         case ScaleConfig(profile=""):
             return "Modbus RTU"

@@ -16,9 +16,19 @@ from device_drivers.lock_boards import LOCK_BOARDS
 from device_drivers.lock_profile import Profile
 from device_drivers.mdb import acknowledging
 from device_drivers.modbus_rtu import WeightTransmitter
-from edge.config import IdCardConfig, LockBoardConfig, MdbConfig, ScaleConfig, StoreConfig, framing_of, profile_of
+from edge.config import (
+    OWNED,
+    IdCardConfig,
+    LockBoardConfig,
+    MdbConfig,
+    ScaleConfig,
+    StoreConfig,
+    framing_of,
+    profile_of,
+)
 from edge.devices.adult_devices import build_age_device, build_cashless, build_trial_unit
 from edge.devices.built import Building, Devices, DoorOpen, OnBusFault, OnChange, WatchedReader
+from edge.devices.counter_devices import build_display
 from edge.devices.health import WatchedLock, WatchedScale
 from edge.devices.metered import build_climate, build_fridge, build_relay_inputs
 from edge.devices.rfid import build_rfid
@@ -50,7 +60,7 @@ def build(
     )
     left_to_us = {d.bus: d.coding for d in config.device if isinstance(d, MdbConfig) and d.acknowledge}
     for bus in config.bus:
-        if bus.protocol != "scanner":
+        if bus.protocol not in OWNED:
             opener: Callable[[], Awaitable[Link]] = partial(
                 _open_private if bus.protocol == "id_card" else open_link, bus.link
             )
@@ -108,4 +118,5 @@ BUILDERS: Mapping[str, Callable[[Any, Building], None]] = {
     "rfid": build_rfid,
     "cashless": build_cashless,
     "age_device": build_age_device,
+    "display": build_display,
 }

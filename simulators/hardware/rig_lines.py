@@ -15,6 +15,7 @@ from edge.config import (
     CashlessConfig,
     ClimateConfig,
     DeviceConfig,
+    DisplayConfig,
     FridgeConfig,
     MdbConfig,
     RelayInputsConfig,
@@ -24,6 +25,7 @@ from edge.config import (
     profile_of,
 )
 from edge.keys import read_key
+from simulators.hardware.customer_display import Cd5220, Led8
 from simulators.hardware.device import Device
 from simulators.hardware.fridge import Fridge
 from simulators.hardware.id_card import IdCardReader
@@ -73,6 +75,9 @@ def other_line(protocol: str, devices: Sequence[DeviceConfig], seed: int) -> tup
             return _scanner(devices), False
         case "id_card":
             return IdCardReader(), False
+        case "customer_display":
+            wide = any(device.dialect == "cd5220" for device in devices if isinstance(device, DisplayConfig))
+            return (Cd5220() if wide else Led8()), False
         case "trial_ptp":
             return _trial(devices, seed), False
         case "mdb":

@@ -180,6 +180,8 @@ async def running(toml: Path, *, only: Sequence[str] = ()) -> AsyncIterator[Kind
         if not only or polled.device in only:
             poller = Poller(polled, clock, lambda data, _device: told.append(data), book)
             tasks.append(asyncio.create_task(supervisor.keep(f"device:{polled.device}", poller.run, cap_s=0.2)))
+    for name, company in ((p.device, p.company) for p in devices.polled if p.company is not None):
+        tasks.append(asyncio.create_task(supervisor.keep(f"company:{name}", company, cap_s=0.2)))
     for watched in devices.scanners:
         tasks.append(asyncio.create_task(supervisor.keep("scanner", watched.scanner.run, cap_s=0.2)))
         tasks.append(asyncio.create_task(watch_scanner(watched)))
