@@ -47,7 +47,7 @@ def check(
         print("a template: its addresses are an example; copy it, fill them in, and set template = false")
 
 
-@app.command(epilog="Example:  zhanggui device profile schema > profile.schema.json")
+@app.command(epilog="Example:  zhanggui device profile schema")
 def schema() -> None:
     """Print the JSON Schema of a profile, for an editor that completes TOML."""
     from device_drivers.modbus_rtu.profile import json_schema
