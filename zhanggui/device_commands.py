@@ -124,7 +124,7 @@ def list_(as_json: Json = False) -> None:
 
 @app.command(
     epilog="Example:  zhanggui device probe sim://lock_8a --addresses 1-3"
-    "  Example:  zhanggui device probe sim://lock_cu48 --family lock_cu48 --set dialect=cu12"
+    "\n\nExample:  zhanggui device probe sim://lock_cu48 --family lock_cu48 --set dialect=cu12"
 )
 def probe(
     link: LinkName,
@@ -242,8 +242,7 @@ def replay(
     with _sentences():
         head, pieces = recording(file)
     if serve is not None:
-        print(f"{head.family} of {file} answers at {serve} (baud {head.baud}); Ctrl-C ends")
-        _run(_serve(pieces, serve))
+        _run(_serve(pieces, serve, f"{head.family} of {file} answers at {serve} (baud {head.baud}); Ctrl-C ends"))
         return
     printer, before_s = _Printer(_family(head.family), as_json=as_json), 0.0
     for piece in pieces:
@@ -313,7 +312,7 @@ async def _watch(
         await ask_again(url, family, ask, settings=settings, heard=printer.heard, every_s=every, seconds=seconds)
 
 
-async def _serve(pieces: list[Piece], path: Path) -> None:
+async def _serve(pieces: list[Piece], path: Path, greeting: str) -> None:
     from random import Random
 
     from simulators.conformance.recorded import RecordedPeer
@@ -325,6 +324,7 @@ async def _serve(pieces: list[Piece], path: Path) -> None:
         port.plug()
     except OSError as error:
         raise UserError(str(error)) from error
+    print(greeting, flush=True)  # from now on it does answer
     try:
         await asyncio.Event().wait()
     finally:
