@@ -415,15 +415,31 @@ def _by_arrival(self, count, now):
     return "counted"
 
 
+def _added_again(self, at, count):
+    self._sum = Counts(self._sum.entered + count.counts.entered, self._sum.left + count.counts.left)
+    return "counted"
+
+
+def _never_overlaps(self, before, after, count):
+    return False
+
+
 @pytest.mark.parametrize(
-    ("name", "mistake"),
-    [("_rise", _whole_again), ("_begins_anew", _never_anew), ("add", _by_arrival)],
+    ("kind", "name", "mistake"),
+    [
+        (RunningFold, "_rise", _whole_again),
+        (RunningFold, "_begins_anew", _never_anew),
+        (RunningFold, "add", _by_arrival),
+        (RunningFold, "_new_beginnings", lambda *_: 0),  # a clock that went back makes people
+        (IntervalFold, "_again", _added_again),
+        (IntervalFold, "_overlaps", _never_overlaps),
+    ],
 )
-def test_planted_mistakes_are_caught(name, mistake, monkeypatch):
-    monkeypatch.setattr(RunningFold, name, mistake)
+def test_planted_mistakes_are_caught(kind, name, mistake, monkeypatch):
+    monkeypatch.setattr(kind, name, mistake)
     caught = 0
-    for events, _, total, _ in RUNNING:
-        fold = RunningFold(resets_daily=True)
+    for events, _, total, _ in RUNNING if kind is RunningFold else INTERVALS:
+        fold = RunningFold(resets_daily=True) if kind is RunningFold else IntervalFold()
         fed(fold, events)
         caught += (fold.total.entered, fold.total.left) != total
-    assert caught > 2
+    assert caught > 0
