@@ -3,7 +3,7 @@
 from edge.config.adult_devices import AgeDeviceConfig, CashlessConfig, MdbConfig, TrialUnitConfig
 from edge.config.bus import OWNED, BusConfig
 from edge.config.camera import CameraConfig, DetectorConfig
-from edge.config.counter_devices import DisplayConfig
+from edge.config.counter_devices import DisplayConfig, PrinterConfig
 from edge.config.device import IdCardConfig, LockBoardConfig, ScaleConfig, ScannerConfig
 from edge.config.devices import DeviceConfig, bus_of
 from edge.config.goods import MAX_GOODS, CabinetConfig, CompartmentConfig, ProductConfig, ShelfConfig, StockConfig
@@ -41,6 +41,7 @@ __all__ = [
     "LockBoardConfig",
     "MdbConfig",
     "MeteredConfig",
+    "PrinterConfig",
     "ProductConfig",
     "RelayInputsConfig",
     "RfidConfig",

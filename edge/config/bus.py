@@ -26,12 +26,13 @@ Protocol = Literal[
     "rfid_thingmagic",
     "mdb",
     "customer_display",
+    "escpos",
 ]
 OWNED = frozenset({"scanner", "customer_display"})  # whose driver opens the line itself
 NETWORK = frozenset({"tcp", "rfc2217"})
 # What only reads: a weight, a temperature, a contact or a tag that comes late opens nothing and names nobody. All else
 # stays in the house: a lock opens late, a trial unit heats late, an answer to "has paid" or "is of age" can be forged
-# on the way, and a code or a card can be read by others.
+# on the way, a code, a card or a receipt can be read by others, and the drawer of a till would open late.
 MAY_BE_FAR = frozenset({"modbus_rtu", "modbus_tcp", "rfid_m100", "rfid_thingmagic"})
 READ_BY_LINES = frozenset({"pipe", "evdev"})  # links that only a scanner can be behind
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from device_drivers.lock_boards import LOCK_BOARDS
 from edge.config.adult_devices import AgeDeviceConfig, CashlessConfig, TrialUnitConfig
 from edge.config.camera import CameraConfig
-from edge.config.counter_devices import DisplayConfig
+from edge.config.counter_devices import DisplayConfig, PrinterConfig
 from edge.config.device import IdCardConfig, LockBoardConfig, ScaleConfig, ScannerConfig
 from edge.config.metered import ClimateConfig, FridgeConfig, RelayInputsConfig
 from edge.config.profiles import USUAL_PROFILE, ProfiledConfig
@@ -28,6 +28,7 @@ DeviceConfig = Annotated[
     | RfidConfig
     | CashlessConfig
     | AgeDeviceConfig
+    | PrinterConfig
     | DisplayConfig,
     Field(discriminator="kind"),
 ]
@@ -41,7 +42,9 @@ Addressed = (
     | CashlessConfig
     | AgeDeviceConfig
 )
-Alone = ScannerConfig | IdCardConfig | RfidConfig | DisplayConfig  # has no address, so nothing else can be on its line
+Alone = (
+    ScannerConfig | IdCardConfig | RfidConfig | PrinterConfig | DisplayConfig
+)  # has no address, so nothing else can be on its line
 MODBUS = ("modbus_rtu", "modbus_tcp")
 _SPEAKS: dict[str, tuple[str, ...]] = {
     "scale": MODBUS,
@@ -53,6 +56,7 @@ _SPEAKS: dict[str, tuple[str, ...]] = {
     "trial_unit": ("trial_ptp",),
     "cashless": ("mdb",),
     "age_device": ("mdb",),
+    "printer": ("escpos",),
     "display": ("customer_display",),
 }
 _MODELS = {
@@ -62,6 +66,7 @@ _MODELS = {
     "trial_unit": "PTP/1",
     "cashless": "MDB",
     "age_device": "MDB",
+    "printer": "ESC/POS",
 }
 
 

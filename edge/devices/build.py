@@ -28,7 +28,7 @@ from edge.config import (
 )
 from edge.devices.adult_devices import build_age_device, build_cashless, build_trial_unit
 from edge.devices.built import Building, Devices, DoorOpen, OnBusFault, OnChange, WatchedReader
-from edge.devices.counter_devices import build_display
+from edge.devices.counter_devices import build_display, build_printer
 from edge.devices.health import WatchedLock, WatchedScale
 from edge.devices.metered import build_climate, build_fridge, build_relay_inputs
 from edge.devices.rfid import build_rfid
@@ -118,5 +118,6 @@ BUILDERS: Mapping[str, Callable[[Any, Building], None]] = {
     "rfid": build_rfid,
     "cashless": build_cashless,
     "age_device": build_age_device,
+    "printer": build_printer,
     "display": build_display,
 }

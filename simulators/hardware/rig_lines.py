@@ -18,6 +18,7 @@ from edge.config import (
     DisplayConfig,
     FridgeConfig,
     MdbConfig,
+    PrinterConfig,
     RelayInputsConfig,
     ScaleConfig,
     ScannerConfig,
@@ -27,6 +28,7 @@ from edge.config import (
 from edge.keys import read_key
 from simulators.hardware.customer_display import Cd5220, Led8
 from simulators.hardware.device import Device
+from simulators.hardware.escpos import Printer
 from simulators.hardware.fridge import Fridge
 from simulators.hardware.id_card import IdCardReader
 from simulators.hardware.mdb import MdbAdapter, Peripheral
@@ -75,6 +77,9 @@ def other_line(protocol: str, devices: Sequence[DeviceConfig], seed: int) -> tup
             return _scanner(devices), False
         case "id_card":
             return IdCardReader(), False
+        case "escpos":
+            columns = next(device.columns for device in devices if isinstance(device, PrinterConfig))
+            return Printer(columns=columns), False
         case "customer_display":
             wide = any(device.dialect == "cd5220" for device in devices if isinstance(device, DisplayConfig))
             return (Cd5220() if wide else Led8()), False

@@ -44,6 +44,7 @@ KINDS = [
     pytest.param("scanner", "scanner", 'cabinet = "A"\ndialect = "gm65"', set(), id="gm65"),
     pytest.param("scanner", "scanner", 'cabinet = "A"\ndialect = "newland"', set(), id="newland"),
     pytest.param("scanner", "scanner", 'cabinet = "A"\ndialect = "honeywell"', set(), id="honeywell"),
+    pytest.param("printer", "escpos", "poll_s = 1.0", {"state", "paper_end"}, id="printer"),
     pytest.param("display", "customer_display", "", set(), id="led8"),
     pytest.param("display", "customer_display", 'dialect = "cd5220"', set(), id="cd5220"),
 ]
