@@ -42,9 +42,8 @@ Addressed = (
     | CashlessConfig
     | AgeDeviceConfig
 )
-Alone = (
-    ScannerConfig | IdCardConfig | RfidConfig | PrinterConfig | DisplayConfig
-)  # has no address, so nothing else can be on its line
+# Without an address, so that nothing else can be on their line.
+Alone = ScannerConfig | IdCardConfig | RfidConfig | PrinterConfig | DisplayConfig
 MODBUS = ("modbus_rtu", "modbus_tcp")
 _SPEAKS: dict[str, tuple[str, ...]] = {
     "scale": MODBUS,

@@ -161,6 +161,8 @@ WRONG = [
         ["it.antenna.1", "keep one"],
         id="one antenna twice",
     ),
+    pytest.param("escpos", [device("printer", "columns = 7")], ["columns", "must be"], id="no paper is so narrow"),
+    pytest.param("escpos", [device("display")], ["it.bus", "needs customer_display"], id="a display on a printer's"),
     pytest.param("scanner", [device("scanner", 'cabinet = "Z"')], ["it.cabinet", "'Z'"], id="a scanner of no cabinet"),
     pytest.param(
         "scanner", [device("scanner", 'cabinet = "A"', 'dialect = "x"')], ["dialect", "gm65"], id="no dialect"
@@ -189,6 +191,8 @@ LINKS = [
     ("rfid_thingmagic", "rfc2217://10.0.0.1:4001", ""),
     ("mdb", FAR, "network"),  # "has paid", "is of age": to be forged on the way
     ("trial_ptp", FAR, "network"),  # it heats
+    ("escpos", FAR, "network"),  # a drawer would open late
+    ("customer_display", FAR, "network"),
     ("lock_8a", FAR, "network"),  # it opens late
     ("scanner", FAR, "network"),  # a code may be a member's
     ("id_card", FAR, "network"),
