@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from random import Random
@@ -25,6 +25,7 @@ PATH = "/ISAPI/Event/notification/alertStream"
 CONNECT_WITHIN_S = 5.0
 STALL_S = 60.0  # several heartbeats
 BASE_S, CAP_S = 1.0, 60.0
+MAX_REFUSAL_BYTES = 16 * 1024  # of an answer that is no stream; httpx reads one whole before it answers a challenge
 
 _log = logging.getLogger("zhanggui.device_drivers")
 
@@ -45,6 +46,29 @@ class _Digest(httpx.DigestAuth):
             yield from super().auth_flow(request)
         except (KeyError, RuntimeError):
             raise MisconfiguredError("the camera asks for a kind of digest that is not known here") from None
+
+
+class _Refusal(httpx.AsyncByteStream):
+    """The body of an answer that is no stream, as far as anybody reads it."""
+
+    def __init__(self, body: httpx.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in self._body:
+            size += len(piece)
+            if size > MAX_REFUSAL_BYTES:
+                raise httpx.ReadError("an answer that does not end")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+async def _cap(response: httpx.Response) -> None:
+    if response.status_code != httpx.codes.OK and isinstance(response.stream, httpx.AsyncByteStream):
+        response.stream = _Refusal(response.stream)
 
 
 class AlertReader:
@@ -108,11 +132,12 @@ class AlertReader:
     async def _one_connection(self) -> None:
         """Returns never; raises UnavailableError, ProtocolError(remote), MisconfiguredError."""
         account = _Digest(self._credentials.user, self._credentials.password)
+        hooks = {"response": [_cap]}
         limits = httpx.Timeout(CONNECT_WITHIN_S, read=self._stall_s)
         try:
             # trust_env: no proxy and no netrc of this machine has a part in it
             async with (
-                httpx.AsyncClient(auth=account, timeout=limits, trust_env=False) as client,
+                httpx.AsyncClient(auth=account, timeout=limits, trust_env=False, event_hooks=hooks) as client,
                 asyncio.timeout(self._stall_s) as watch,
                 client.stream("GET", self._url + PATH, headers={"Accept-Encoding": "identity"}) as response,
             ):

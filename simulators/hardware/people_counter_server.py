@@ -17,7 +17,8 @@ _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 class PeopleCounterServer:
     """Serves one camera. `with_length`: parts say how long they are. `garbage` stands between parts. `hangs`: nothing
-    is sent any more, on connections that stay open. `answers` is a status that every request gets instead."""
+    is sent any more, on connections that stay open. `answers` is a status that every request gets instead. `page` is
+    what stands behind a challenge."""
 
     def __init__(self, camera: PeopleCamera, *, user: str, password: str) -> None:
         self.camera = camera
@@ -28,6 +29,7 @@ class PeopleCounterServer:
         self.hangs = False
         self.answers = 0
         self.algorithm = "MD5"
+        self.page = "<!DOCTYPE html><html><body>401</body></html>"
         self.content_type = "multipart/mixed; boundary=boundary"
         self._user, self._password = user, password
         self._writers: set[asyncio.StreamWriter] = set()
@@ -96,10 +98,9 @@ class PeopleCounterServer:
                 f'Digest qop="auth", realm="{REALM}", nonce="{self._nonce()}", '
                 f'opaque="{OPAQUE}", algorithm={self.algorithm}, stale="FALSE"'
             )
-            page = "<!DOCTYPE html><html><body>401</body></html>"
             writer.write(
                 f"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\n"
-                f"Content-Length: {len(page)}\r\n\r\n{page}".encode()
+                f"Content-Length: {len(self.page)}\r\n\r\n{self.page}".encode()
             )
             return False
         if (method, path) != ("GET", PATH):

@@ -234,6 +234,15 @@ async def test_what_passes_is_tried_again_with_longer_pauses(attribute, value):
             assert slept_s <= min(0.04, 0.01 * 2**number)
 
 
+async def test_a_challenge_with_a_body_that_does_not_end_is_not_read():
+    door = Door()
+    well, door.server.page = door.server.page, "x" * 1_000_000
+    async with door.open():
+        await door.until(lambda: len(door.clock.slept_s) >= 2)
+        door.server.page = well
+        await door.connected()
+
+
 async def test_a_camera_that_drops_at_once_is_not_stormed():
     """Each connection comes up for a moment; the pauses grow all the same."""
     async with Door().open() as door:
