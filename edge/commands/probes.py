@@ -131,7 +131,7 @@ def probes(config: StoreConfig, devices: Devices) -> Mapping[str, DeviceProbe]:
                 task, cabinets = f"camera:{device.id}", frozenset()
             case _:
                 one = polled[device.id]
-                test = shown_test(one.test or one.ask)
+                test = shown_test(one.try_out)
                 task = f"bus:{one.bus}" if one.bus else f"company:{device.id}"
                 cabinets = by_port.get(one.bus, frozenset())
         health = devices.health[device.id]

@@ -6,6 +6,7 @@ longer described is taken back at the start.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,7 @@ class AlarmBook:
     def __init__(self, ledger: LedgerPort) -> None:
         self._ledger = ledger
         self._waiting: dict[tuple[str, str], tuple[str, Change]] = {}
+        self._turn = asyncio.Lock()  # devices tell at the same time, and none tells another's word again
         self.counters: Counter[str] = Counter()
 
     def active(self, device: str) -> frozenset[str]:
@@ -47,11 +49,15 @@ class AlarmBook:
                 self._waiting[device, change.code] = (kind, change)
             else:
                 self.counters["alarm_dropped"] += 1
+        async with self._turn:
+            await self._commit()
+
+    async def _commit(self) -> None:
         told = self._ledger.state(STATE)
         due = {
             place: said for place, said in self._waiting.items() if said[1].begins != (f"{place[0]}|{place[1]}" in told)
         }
-        self._waiting = dict(due)
+        self._waiting = dict(due)  # what came and went before anybody heard of it is no news
         if not due:
             return
         try:
@@ -59,9 +65,10 @@ class AlarmBook:
         except LedgerFullError:
             self.counters["alarm_not_written"] += 1
             return
-        for place, (_, change) in due.items():
+        for place, said in due.items():
+            change = said[1]
             log.warning("%s: %s %s", place[0], place[1], change.detail if change.begins else "is over")
-            if self._waiting.get(place) is due[place]:
+            if self._waiting.get(place) is said:
                 del self._waiting[place]
 
 

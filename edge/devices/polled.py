@@ -5,6 +5,7 @@ One task a device: a question that waits for a silent one delays no other. Nothi
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,17 @@ class Polled:
     company: Callable[[], Awaitable[None]] | None = None
     counters: Callable[[], Mapping[str, int]] = dict
     test: Ask | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # no driver of these is for two callers at once
+
+    async def look(self) -> Values:
+        """What it shows. Raises DeviceError."""
+        async with self.turn:
+            return await self.ask()
+
+    async def try_out(self) -> Values:
+        """Its own harmless test, or else what it shows. Raises DeviceError."""
+        async with self.turn:
+            return await (self.test or self.ask)()
 
 
 def tidy(values: Values) -> dict[str, float | str]:
@@ -71,7 +83,7 @@ class Poller:
         watch = LimitWatch(polled.limits, self.alarms.active(polled.device))
         while True:
             try:
-                values = tidy(await polled.ask())
+                values = tidy(await polled.look())
             except DeviceError as error:
                 polled.health.failed(str(error))
                 await self.clock.sleep(min(AGAIN_S, polled.poll_s))

@@ -112,6 +112,7 @@ class Ledger:
     async def commit(self, transaction: Transaction) -> None:
         if self.full:
             raise LedgerFullError("no room")
+        await asyncio.sleep(0)
         self.events += [record.data for record in transaction.records]
         self.kept |= dict(transaction.puts)
         for place in transaction.deletes:

@@ -15,6 +15,9 @@ from device_drivers import profiles
 from device_drivers.errors import DeviceError
 from edge.config import DeviceConfig, load_store
 from edge.devices.build import BUILDERS
+from simulators.hardware.mdb import MdbAdapter
+from simulators.hardware.mdb_age import ACCEPTED, AgeDevice
+from simulators.hardware.mdb_reader import Reader
 from simulators.hardware.modbus import ModbusBus
 from simulators.hardware.modbus_units import FridgeController, RelayBoard
 from simulators.hardware.rfid_field import Tag
@@ -141,6 +144,28 @@ async def test_a_trial_unit_is_watched_and_never_armed(tmp_path: Path) -> None:
         assert int(found["tested"]) & (1 | 4 | 8) == 0  # neither heater, igniter nor dispenser
         assert {state for _, state, *_ in unit.core.history} <= {0, 1}  # BOOT, IDLE
         assert "cdcd" not in repr(store.config) + repr(store.told)
+
+
+async def test_a_reader_takes_no_card_and_an_age_device_looks_at_none(tmp_path: Path) -> None:
+    more = DEVICE.format(kind="cashless", more="poll_s = 0.2")
+    more += DEVICE.format(kind="age_device", more="poll_s = 0.2").replace('"it"', '"age"')
+    async with running(described(tmp_path, line(tmp_path, "mdb") + more)) as store:
+        adapter = store.rig.ports["line"].device
+        assert isinstance(adapter, MdbAdapter)
+        reader, age = adapter.peripherals[0x10], adapter.peripherals[0x68]
+        assert isinstance(reader, Reader)
+        assert isinstance(age, AgeDevice)
+        await store.until(lambda: (store.state("it"), store.state("age")) == ("online", "online"))
+        reader.present(10_000)
+        age.show(ACCEPTED)
+        answers = store.devices.health["it"].answers
+        await store.until(lambda: store.devices.health["it"].answers > answers + 5)
+        assert (reader.state, reader.charges) == ("disabled", [])
+        assert (age.minimum_age, age.counters["shown_while_off"]) == (0, 1)
+        reader.reboot()  # it starts again by itself, and is switched off again
+        age.reboot()
+        answers = store.devices.health["it"].answers
+        await store.until(lambda: store.devices.health["it"].answers > answers + 2 and reader.state == "disabled")
 
 
 async def test_codes_come_through_a_pipe(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,6 +87,13 @@ async def test_a_full_ledger_is_told_later_and_only_what_is_still_true() -> None
         (DeviceFault, "b")
     ]
     assert book.counters["alarm_not_written"] == 3
+
+
+async def test_two_devices_that_tell_at_once_tell_each_alarm_once() -> None:
+    ledger = Ledger()
+    book = AlarmBook(ledger)
+    await asyncio.gather(*(book.tell(name, "fridge", [Change("too_warm", begins=True)]) for name in "abc"))
+    assert sorted(event.device for event in ledger.events if isinstance(event, DeviceFault)) == ["a", "b", "c"]
 
 
 async def test_what_waits_is_capped() -> None:
