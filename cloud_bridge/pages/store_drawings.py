@@ -188,13 +188,18 @@ def devices(views: Sequence[DeviceView], *, now_ms: int, lang: Lang) -> Markup:
 
 
 def reading(name: str, value: float | str, lang: Lang) -> str:
-    """One value of a device in words; a name that is new to us is shown as it is."""
+    """One value of a device in words; a name that is new to us is shown as it is, a flag that is off not at all."""
+    if name in _FLAGS:
+        return _word("store.reading", name, lang) if value else ""
     said = f"{value:g}" if isinstance(value, float | int) else _word("store.said", value, lang)
     unit = next((shown for ending, shown in _UNITS.items() if name.endswith(ending)), "")
     return f"{_word('store.reading', name, lang)} {said}{unit}"
 
 
 MAX_VALUES_SHOWN = 8
+_FLAGS: Final = frozenset({
+    "door_open", "compressor_on", "defrost_state", "alarm_bits", "cover_open", "paper_near_end", "paper_end", "error",
+})  # fmt: skip
 _UNITS: Final = {"_c": " °C", "_rh": " %", "_s": " s"}
 _DEVICE_HEADS: Final = ("store.device", "store.device.state", "store.device.since")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -85,10 +86,32 @@ def test_words_from_a_store_stay_text() -> None:
     door = CompartmentView(evil, "closed", blocked=False, session=evil, shelves=(shelf, empty))
     drawn = draw.cabinet(CabinetView("c", evil, evil, evil, (door,)), "en")
     drawn += draw.devices((DeviceView(evil, evil, evil, "unknown", 0, evil),), now_ms=NOW_MS, lang="en")
+    told = DeviceView(evil, evil, evil, "online", 0, evil, ((evil, 1.0), ("state", evil)))
+    drawn += draw.devices((told,), now_ms=NOW_MS, lang="en")
     drawn += draw.event(EventView(1, NOW_MS, "x", evil, evil, "info"), now_ms=NOW_MS, lang="zh")
     drawn += draw.unknown(evil, evil, "zh") + draw.watermarks({evil: 1}, "zh") + counters({evil: 1}, "zh", id_="c")
     assert "<img" not in drawn
     assert "&lt;img" in drawn
+
+
+@pytest.mark.parametrize(
+    ("values", "lang", "said"),
+    [
+        ((("temperature_c", 4.25),), "en", "temperature 4.25 °C"),
+        ((("temperature_c", 4.25), ("humidity_rh", 60.0)), "zh", "温度 4.25 °C · 湿度 60 %"),
+        ((("door_open", 1.0), ("compressor_on", 0.0)), "en", "door open<"),  # a flag that is off is no news
+        ((("state", "idle"), ("eels", 3.0)), "en", "state idle · eels 3<"),  # a name that is newer than this page
+    ],
+)
+def test_what_a_device_shows_stands_beside_it(
+    values: tuple[tuple[str, float | str], ...], lang: Literal["zh", "en"], said: str
+) -> None:
+    view = DeviceView("d", "hovercraft", "m", "online", 0, "", values)
+    drawn = draw.devices((view,), now_ms=NOW_MS, lang=lang)
+    assert said in drawn
+    assert "hovercraft" in drawn  # and so is a kind
+    gone = draw.devices((replace(view, state="offline"),), now_ms=NOW_MS, lang=lang)
+    assert said not in gone  # it is not so warm any more
 
 
 def test_a_shelf_without_goods_is_said_so() -> None:
