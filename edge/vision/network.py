@@ -13,7 +13,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -34,8 +35,9 @@ MAX_UNREADABLE = 50  # in a row: two seconds of a usual camera
 # What the other side says opens no file and no other protocol, and makes no picture of more than MAX_SIDE².
 _OPTIONS = {
     "rtsp": "rtsp_transport;tcp|protocol_whitelist;rtp,tcp,tls,udp|format_whitelist;rtsp",
-    "http": "protocol_whitelist;http,https,tls,tcp|format_whitelist;mpjpeg",
+    "http": "protocol_whitelist;http,https,tls,tcp|format_whitelist;mpjpeg|max_redirects;0",
 }
+_ENVIRONMENT = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _FOR_ALL = f"|fflags;nobuffer|max_pixels;{MAX_SIDE * MAX_SIDE}"
 
 
@@ -127,16 +129,15 @@ def open_stream(url: CameraUrl) -> NetworkStream:
     """The stream of a network address, with its first picture there. Raises DeviceError."""
     stream = find_stream(url) if url.scheme == "onvif" else url
     _reach(stream)
-    _hush(stream.scheme)
-    capture = cv2.VideoCapture(
-        stream.secret(),
-        cv2.CAP_FFMPEG,  # no other: one that cannot open it prints the whole address
-        [
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_S * 1000)),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(STALL_S * 1000)),
-            *(cv2.CAP_PROP_N_THREADS, 1),  # more threads hold as many frames back
-        ],
-    )
+    _hush()
+    timeouts = [
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_S * 1000)),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(STALL_S * 1000)),
+        *(cv2.CAP_PROP_N_THREADS, 1),  # more threads hold as many frames back
+    ]
+    with _options(stream.scheme):
+        # no other backend: one that cannot open an address prints the whole of it
+        capture = cv2.VideoCapture(stream.secret(), cv2.CAP_FFMPEG, timeouts)
     if not capture.isOpened():
         capture.release()
         raise UnavailableError(f"camera {url}: answers, but gives no stream; look at its login and path")
@@ -156,11 +157,22 @@ def _reach(url: CameraUrl) -> None:
         raise UnavailableError(f"camera {url}: no connection ({said})") from None
 
 
-def _hush(scheme: str) -> None:
-    """Settings that OpenCV takes from the environment: the options of the stream, and no word on stderr, as FFmpeg's
-    words may hold the address with its login. A process has one camera."""
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _OPTIONS["rtsp" if scheme.startswith("rtsp") else "http"] + _FOR_ALL
+def _hush() -> None:
+    """No word on stderr from now on, whatever the environment asks for: FFmpeg's may hold the login."""
     os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
     os.environ["OPENCV_FFMPEG_DECODE_ATTEMPTS"] = "1"  # a frame that cannot be read is told, and counted
     os.environ.pop("OPENCV_FFMPEG_DEBUG", None)  # it would print everything, whatever the level says
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+@contextmanager
+def _options(scheme: str) -> Iterator[None]:
+    """FFmpeg's options for what is opened meanwhile; OpenCV takes them from the environment alone."""
+    before = os.environ.get(_ENVIRONMENT)
+    os.environ[_ENVIRONMENT] = _OPTIONS["rtsp" if scheme.startswith("rtsp") else "http"] + _FOR_ALL
+    try:
+        yield
+    finally:
+        os.environ.pop(_ENVIRONMENT)
+        if before is not None:
+            os.environ[_ENVIRONMENT] = before

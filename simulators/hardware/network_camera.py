@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from ssl import SSLContext
 
 from simulators.hardware.network_camera_faults import CameraFaults
 from simulators.hardware.network_camera_http import ONVIF_PATHS, Asked, OnvifDevice, answer, read_request
@@ -35,9 +36,11 @@ class NetworkCamera:
         *,
         user: str = "",
         password: str = "",
+        tls: SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._pace, self._now = pace, now
+        """With `tls` both ports speak it, as rtsps and https."""
+        self._pace, self._now, self._tls = pace, now, tls
         self._jpeg = lru_cache(maxsize=64)(lambda number: jpeg(frame(number)))
         self.faults = CameraFaults()
         self.doorman = Doorman(user, password)
@@ -52,8 +55,8 @@ class NetworkCamera:
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[NetworkCamera]:
         """Listen on two free ports of this machine."""
-        rtsp = await asyncio.start_server(self._rtsp, "127.0.0.1", 0)
-        http = await asyncio.start_server(self._http, "127.0.0.1", 0)
+        rtsp = await asyncio.start_server(self._rtsp, "127.0.0.1", 0, ssl=self._tls)
+        http = await asyncio.start_server(self._http, "127.0.0.1", 0, ssl=self._tls)
         self.rtsp_port, self.http_port = (s.sockets[0].getsockname()[1] for s in (rtsp, http))
         self.onvif.stream = f"rtsp://127.0.0.1:{self.rtsp_port}{RTSP_PATH}"
         self.onvif.media = f"http://127.0.0.1:{self.http_port}/onvif/Media"
@@ -114,6 +117,8 @@ class NetworkCamera:
                     say("200 OK", {"Public": _METHODS})
                 elif not self._knows(asked):
                     say("401 Unauthorized", {"WWW-Authenticate": self.doorman.challenge()})
+                elif asked.method == "DESCRIBE" and self.faults.redirect:
+                    say("302 Moved Temporarily", {"Location": self.faults.redirect})
                 elif asked.method == "DESCRIBE":
                     sdp = self._sdp()
                     say("200 OK", {"Content-Type": "application/sdp", "Content-Length": str(len(sdp))}, sdp)
@@ -164,6 +169,7 @@ class NetworkCamera:
                 writer.write(random.randbytes(len(framed)) if self.faults.noise else framed)
                 sequence += 1
             await writer.drain()
+            await asyncio.sleep(0)  # a line that never fills keeps nobody else waiting
             number += 1
             self.sent = number
 
@@ -191,6 +197,9 @@ class NetworkCamera:
                 elif not self._knows(asked):
                     head = {"WWW-Authenticate": self.doorman.challenge(), "Content-Length": "0"}
                     writer.write(answer("HTTP/1.1", "401 Unauthorized", head))
+                elif path == MJPEG_PATH and self.faults.redirect:
+                    head = {"Location": self.faults.redirect, "Content-Length": "0"}
+                    writer.write(answer("HTTP/1.1", "302 Found", head))
                 elif path == MJPEG_PATH:
                     await self._play_mjpeg(writer)
                     return
@@ -215,5 +224,6 @@ class NetworkCamera:
             whole = part + picture + b"\r\n"
             writer.write(random.randbytes(len(whole)) if self.faults.noise else whole)
             await writer.drain()
+            await asyncio.sleep(0)  # a line that never fills keeps nobody else waiting
             number += 1
             self.sent = number

@@ -22,5 +22,7 @@ class CameraFaults:
     """The pictures of every n-th frame are noise; 0: none."""
     noise: bool = False
     """What is sent instead of the stream is neither RTP nor HTTP."""
+    redirect: str = ""
+    """Send everybody who asks for the stream to this address."""
     hang_on_teardown: bool = False
     """TEARDOWN is never answered, and the connection stays."""

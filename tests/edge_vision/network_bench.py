@@ -69,11 +69,11 @@ class Gate:
 
 @contextmanager
 def camera(
-    *, user: str = "", password: str = "", allowed: int = 1 << 30, picture=frame, pace=None
+    *, user: str = "", password: str = "", allowed: int = 1 << 30, picture=frame, pace=None, tls=None
 ) -> Iterator[NetworkCamera]:
     """A camera that serves until the end; `.gate` holds its frames back, `.loop` is where it lives."""
     gate = Gate(allowed)
-    there = NetworkCamera(picture, pace or gate.pace, user=user, password=password)
+    there = NetworkCamera(picture, pace or gate.pace, user=user, password=password, tls=tls)
     there.gate = gate
     ready, ends = threading.Event(), []
 
