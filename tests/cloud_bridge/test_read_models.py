@@ -412,6 +412,18 @@ async def test_devices_are_known_only_while_the_store_is(world: World) -> None:
     assert (world.row.devices_online, world.row.online, world.row.last_seen_ms) == (0, False, since)
 
 
+async def test_what_a_device_shows_is_the_latest_and_fills_no_list(world: World) -> None:
+    kinds = DevicePlace(device="mist", kind="fog_machine", model="")  # newer than this bridge
+    raw = msgspec.json.encode(msgspec.structs.replace(DOCUMENT, devices=(*DOCUMENT.devices, kinds)))
+    await world.tell(e.ConfigChanged(source="store.toml", digest="d2", document=msgspec.Raw(raw)))
+    listed = len(world.view.events)
+    for number in (1.0, 2.0):
+        await world.tell(e.DeviceReading(device="mist", kind="fog_machine", values={"fog": number, "state": "idle"}))
+    mist = world.view.devices[2]
+    assert (mist.device, mist.kind, dict(mist.values)) == ("mist", "fog_machine", {"fog": 2.0, "state": "idle"})
+    assert len(world.view.events) == listed
+
+
 async def test_a_fault_is_an_alarm_until_the_device_recovers(world: World) -> None:
     world.be_online()
     story = []
