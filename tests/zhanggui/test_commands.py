@@ -135,7 +135,16 @@ def test_check_tells_what_is_missing_by_its_exit_code(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "fix" in result.output
     assert "port of bus locks" in result.output
-    for bus in ("locks", "scales-snack", "scales-drink", "scales-tobacco", "scan-snack", "scan-drink", "id-tobacco"):
+    for bus in (
+        "locks",
+        "scales-snack",
+        "scales-drink",
+        "scales-tobacco",
+        "scan-snack",
+        "scan-drink",
+        "id-tobacco",
+        "climate",
+    ):
         (demo.folder / "dev" / bus).touch()
     said = done("edge", "check", str(demo.store_toml))
     assert "fix" not in said
