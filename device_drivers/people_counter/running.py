@@ -103,6 +103,8 @@ class RunningFold:
             after = self._kept[at + 1][1]
             if self._begins_anew(count, after) != self._begins_anew(known, after):
                 return self._older(count, "contradicts")
+        if at == 0:  # where we begin moves on within its second: who passed in it stays counted
+            self._settled = plus(self._settled, risen(known.counts, count.counts))
         self._kept[at] = (start, count, away)
         return "updated"
 

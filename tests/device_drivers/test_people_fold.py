@@ -58,6 +58,10 @@ RUNNING = [
     # two people within one second: the camera tells whole seconds
     ([now("10:00", 5), now("10:01", 6), now("10:01", 7)], ["counted", "counted", "updated"], (2, 0), []),
     ([now("10:00", 5), now("10:01", 7), now("10:01", 6)], ["counted", "counted", "older"], (2, 0), []),
+    # and when the first of them is where we begin
+    ([now("10:00", 5), now("10:00", 7), now("10:01", 8)], ["counted", "updated", "counted"], (3, 0), []),
+    # a new beginning that a second count of its second would hide
+    ([now("10:00", 1, 1), now("10:01", 0, 1), now("10:01", 1, 1)], ["counted", "counted", "older"], (0, 1), ["reset"]),
     # a restart: never below zero, and never the whole again
     ([now("10:00", 500, 400), AWAY, now("10:05", 2, 1)], ["counted"] * 2, (2, 1), ["reset"]),
     ([now("10:00", 500, 400), AWAY, now("10:05", 2, 1), now("10:06", 3, 1)], ["counted"] * 3, (3, 1), ["reset"]),
