@@ -323,7 +323,9 @@ class ReceiptPrinter:
             )
         except NoReplyError:
             # Silence and a lost port look alike here, so the bus is asked whether it is still the same one.
-            still = Exchange(priority=Priority.STATUS, encode=nothing, feed=nothing_heard, timeout_s=1.0, not_sent=True)
+            still = Exchange(
+                priority=Priority.STATUS, encode=nothing, feed=_nothing_heard, timeout_s=1.0, not_sent=True
+            )
             await self._bus.request(still)
             if self._bus.counters["opened"] != self._port:
                 raise
@@ -359,7 +361,7 @@ class ReceiptPrinter:
             self._turn.release()
 
 
-def nothing_heard(data: bytes) -> bool | None:
+def _nothing_heard(data: bytes) -> bool | None:
     """What answers nothing."""
     del data
     return None
