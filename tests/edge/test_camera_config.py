@@ -89,6 +89,7 @@ SHAPES = (
     'source = "rtsp://{u}:{p}@cam/1"\nspeed = 1',
     'source = "rtsp://{u}:{p}@cam/1"\n[[device]]\nkind = "lamp"\nsource = "rtsp://{u}:{p}@cam/1"',
     'source = "sim://x"\nfit = "rtsp://{u}:{p}@cam/1"',
+    'source = "sim://x"\nfit = "{u}:{p}@cam/1"',
     'source = "sim://x"\nfps = "http://cam/?user={u}&pwd={p}"',
     'source = "sim://x"\n[[bus]]\nid = "rtsp://{u}:{p}@cam/1"',
 )
