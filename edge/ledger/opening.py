@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.envelope import Stamp
-from contracts.event_types import Lane
+from contracts.event_types import Lane, LedgerDamaged
 from edge.ledger import salvage
 from edge.ledger.errors import ForeignLedgerError, LedgerOpenError, NewerLedgerError
 from edge.ledger.heal import heal
@@ -22,6 +22,7 @@ from edge.ledger.schema import VERSION, prepare
 from edge.ledger.store import Store
 from edge.ledger.wal_look import WalLook, checkpointed, look
 from edge.ledger.witness import Witness, WitnessFile, noted
+from edge.ports import LedgerFullError
 
 SUSPECT = ".suspect"  # beside a file that SQLite found broken while the agent ran: read it through at the next start
 TORN_COMMITS = 1  # a power cut in the middle of a commit leaves as many in the log that were never acknowledged
@@ -113,11 +114,21 @@ class Opening:
             salvage.check_file(connection, whole=self.path.with_name(self.path.name + SUSPECT).exists())
             lost = self._lost_commits(connection, log, whole=whole)
             store = self._store(connection, self.path, self.reserve)
-            for found in heal(store, self.stamp(), witness=seen, lost_commits=lost):
+            for found in self._healed(store, seen, lost):
                 _log.error("%s lane damaged after %d: %s", found.lane, max(found.first - 1, 0), found.detail)
                 self.counters["damaged"] = self.counters.get("damaged", 0) + 1
             undo.pop_all()
             return store
+
+    def _healed(self, store: Store, seen: Witness | None, lost: int) -> list[LedgerDamaged]:
+        """What was mended. Raises DamagedFileError where the mending itself meets a page that is broken: no check of
+        SQLite looks at all that a write must touch."""
+        try:
+            return heal(store, self.stamp(), witness=seen, lost_commits=lost)
+        except LedgerFullError as error:
+            if store.damage is not None:
+                raise DamagedFileError(str(store.damage)) from error
+            raise
 
     def _store(self, connection: sqlite3.Connection, path: Path, reserve: Reserve | None) -> Store:
         moved_from = prepare(

@@ -17,6 +17,7 @@ from edge.ledger.errors import ForeignLedgerError, FullDiskError, LedgerOpenErro
 
 APPLICATION_ID = 0x5A475547  # "ZGUG": tells our files from other SQLite files
 MIN_FREE_BYTES = 16 * 1024 * 1024
+CACHE_KIB = 6 * 1024  # what is on its way to the cloud is still there when it is freed
 WAL_KEPT_BYTES = 16 * 1024 * 1024
 REBUILT_BYTES = 32 * 1024 * 1024  # a file of version 1 up to this size is rebuilt, so that it can give room back
 INCREMENTAL = 2  # of PRAGMA auto_vacuum
@@ -36,6 +37,7 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file; of another only when it is rebuilt
         connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         connection.execute("PRAGMA secure_delete=FAST")  # Debian zeroes each freed page: bytes that wear an SD card
         connection.execute(f"PRAGMA journal_size_limit={WAL_KEPT_BYTES}")  # a long reader cannot bloat the WAL for good
     except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
@@ -21,7 +22,7 @@ from contracts.envelope import (
 from contracts.event_types import LANES, EventData, Lane, LedgerDisk, TelemetryDropped, lane_of
 from contracts.messages import Gap
 from edge.ledger.io_count import written_bytes
-from edge.ledger.lane_rows import SAVE_LANE, BrokenRowError, hash_at, lane_values, load_lanes
+from edge.ledger.lane_rows import SAVE_LANE, BrokenRowError, hash_at, lane_values, load_lanes, row_hash
 from edge.ledger.reserve import Reserve
 from edge.ledger.retention import Confirmed, Retention
 from edge.ledger.rows import LaneRow, Mark, Pending, Slice
@@ -319,19 +320,25 @@ class Store:
                 count=start - after_seq,
                 last_hash=last_hash.hex(),
             )
-        events: list[bytes] = []
-        size, before = 0, last_hash
-        for seq, raw, digest in self.rows(name, start, max_events):
-            if raw is None:
-                raise BrokenRowError(f"{name}: the bytes of {seq} are gone")
-            size += len(raw) + 1  # the comma
-            if events and size > max_bytes:
-                break
-            events.append(raw)
-            last_hash = digest
-        if events and chain(before, events)[-1] != last_hash:  # the cloud would refuse it for ever
-            raise BrokenRowError(f"{name}: events {start + 1} to {start + len(events)} do not give their hash")
+        events = self._events(name, start, max_events, max_bytes)
+        if events:
+            last, before = start + len(events), last_hash
+            last_hash = row_hash(self.connection, name, last) or b""
+            if chain(before, events)[-1] != last_hash:  # the cloud would refuse it for ever
+                raise BrokenRowError(f"{name}: events {start + 1} to {last} do not give their hash")
         return Slice(lane.stream, start + 1, prev_hash, events, last_hash, gap)
+
+    def _events(self, name: Lane, after_seq: int, limit: int, max_bytes: int) -> list[bytes]:
+        """The bytes of the next events, with a comma each at most `max_bytes`, but one if there is one. Where a row is
+        missing between them, the chain tells."""
+        query = f"SELECT raw FROM {TABLES[name]} WHERE seq>? ORDER BY seq LIMIT ?"  # noqa: S608  # names from our own table
+        events = [raw for (raw,) in self.connection.execute(query, (after_seq, limit)).fetchall()]
+        if None in events:
+            raise BrokenRowError(f"{name}: the bytes of {after_seq + 1 + events.index(None)} are gone")
+        ends = list(accumulate(len(raw) + 1 for raw in events))
+        if ends and ends[-1] > max_bytes:
+            del events[max(1, bisect_right(ends, max_bytes)) :]
+        return events
 
     def rows(self, name: Lane, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
         """Sequence, bytes and hash of up to `limit` rows after `after_seq`."""

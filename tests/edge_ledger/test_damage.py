@@ -285,6 +285,11 @@ async def test_pitfall_19_bytes_flipped_and_cut_anywhere(images, ram) -> None:
     await spoil_many(images, ram, range(200))
 
 
+async def test_a_page_that_only_the_healing_touches_is_broken(images, ram) -> None:
+    """Found by the long run: SQLite's check passed, the chain was broken, and forking it met a malformed page."""
+    await spoil_many(images, ram, range(312, 313))
+
+
 @pytest.mark.soak
 async def test_pitfall_19_bytes_flipped_and_cut_anywhere_for_long(images, ram) -> None:
     await spoil_many(images, ram, range(200, 6000))
