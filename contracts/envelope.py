@@ -147,9 +147,11 @@ def next_hash(previous: bytes, raw: bytes) -> bytes:
 
 def chain(previous: bytes, raws: Iterable[bytes]) -> list[bytes]:
     """`next_hash` of one event after the other."""
-    sha256, hashes = hashlib.sha256, []
+    begin, hashes = hashlib.sha256().copy, []  # OpenSSL looks an algorithm up each time it is named, not when copied
     for raw in raws:
-        previous = sha256(previous + raw).digest()
+        state = begin()
+        state.update(previous + raw)
+        previous = state.digest()
         hashes.append(previous)
     return hashes
 

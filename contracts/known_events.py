@@ -6,6 +6,7 @@ types, anything wrong, data of free form) gives None: whoever asks then looks at
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, Protocol, Union
 
 import msgspec
@@ -62,7 +63,11 @@ _WHOLE = {
     for name, cls in EVENT_TYPES.items()
     if cls not in _FREE_FORM and cls.PRIVACY != "personal"  # personal data never leaves the store
 }
-_decode = msgspec.json.Decoder(Union[tuple(_WHOLE.values())]).decode  # noqa: UP007  # a union made of values
+NAMES: dict[type, str] = {whole: name for name, whole in _WHOLE.items()}
+"""The type of an event that was read, by its class."""
+NOT_KNOWN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+read_known: Callable[[bytes], KnownEvent] = msgspec.json.Decoder(Union[tuple(_WHOLE.values())]).decode  # noqa: UP007  # a union made of values
+"""The same as `decode_known` of an event of at most MAX_EVENT_BYTES, for loops. Raises one of `NOT_KNOWN`."""
 
 
 def decode_known(raw: bytes) -> KnownEvent | None:
@@ -70,7 +75,6 @@ def decode_known(raw: bytes) -> KnownEvent | None:
     if len(raw) > MAX_EVENT_BYTES:
         return None
     try:
-        event: KnownEvent = _decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return read_known(raw)
+    except NOT_KNOWN:
         return None
-    return event

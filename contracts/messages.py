@@ -5,6 +5,7 @@ Times `t0`, `t1`, `t2` are milliseconds since 1970 by the clock of whoever wrote
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -175,12 +176,23 @@ _encoder = msgspec.json.Encoder()
 _decoders: dict[type[Message], msgspec.json.Decoder[Message]] = {}
 
 
+class _Codec(threading.local):
+    """A thread's own compressor and decompressor: made once, for each takes more memory than a message."""
+
+    def __init__(self) -> None:
+        self.compress = zstandard.ZstdCompressor(level=1, write_content_size=True).compress
+        self.decompress = zstandard.ZstdDecompressor(max_window_size=MAX_DECLARED_BYTES * 2).decompress
+
+
+_codec = _Codec()
+
+
 def encode_message(message: Message) -> tuple[bytes, Literal["", "zstd"]]:
     """Payload and content encoding: JSON, zstd level 1 above 1 KiB."""
     raw = _encoder.encode(message)
     if len(raw) <= COMPRESS_ABOVE_BYTES:
         return raw, ""
-    return zstandard.ZstdCompressor(level=1, write_content_size=True).compress(raw), "zstd"
+    return _codec.compress(raw), "zstd"
 
 
 def unpack(payload: bytes) -> bytes:
@@ -196,7 +208,7 @@ def unpack(payload: bytes) -> bytes:
             raise BadMessageError("zstd frame does not declare its size")
         if declared > MAX_DECLARED_BYTES:
             raise BadMessageError(f"zstd frame declares {declared} bytes, at most {MAX_DECLARED_BYTES}")
-        return zstandard.ZstdDecompressor(max_window_size=MAX_DECLARED_BYTES * 2).decompress(payload)
+        return _codec.decompress(payload)
     except zstandard.ZstdError as error:
         raise BadMessageError(f"zstd: {error}") from error
 

@@ -119,7 +119,7 @@ def _malformed(cursor: Cursor, batch: Batch) -> str:
 
 def links_of(batch: Batch) -> list[Link]:
     """The events of `batch` in the chain that it claims to go on with. Asks nothing of what the cloud holds."""
-    raws = [bytes(event) for event in batch.events]
+    raws = list(map(bytes, batch.events))
     before = bytes.fromhex(batch.gap.last_hash if batch.gap else batch.prev_hash)
     return list(map(Link, count(batch.first_seq), raws, chain(before, raws)))
 
@@ -157,11 +157,12 @@ def decide(
             dropped = DroppedRange(first, batch.gap.last, batch.gap.reason, batch.gap.count, gap_hash)
         elif differs(batch.gap.last, gap_hash):
             return Refuse(batch.first_seq, "diverged")
-    if any(differs(link.seq, link.hash) for link in links if link.seq <= cursor.watermark):
+    held = max(0, cursor.watermark - batch.first_seq + 1)  # so many of its events are not new
+    if any(differs(link.seq, link.hash) for link in links[:held]):
         return Refuse(batch.first_seq, "diverged")
     if last <= cursor.watermark:
         return Accept((), None, cursor.watermark, cursor.hash)
-    return Accept(tuple(link for link in links if link.seq > cursor.watermark), dropped, last, link_hash)
+    return Accept(tuple(links[held:]), dropped, last, link_hash)
 
 
 def _held(cursor: Cursor, known: Mapping[int, bytes], seq: int) -> bytes | None:

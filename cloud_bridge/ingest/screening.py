@@ -15,9 +15,9 @@ from datetime import datetime
 
 import msgspec
 
-from contracts.envelope import BadEventError, Envelope, Origin, decode_data, decode_envelope
+from contracts.envelope import MAX_EVENT_BYTES, BadEventError, Envelope, Origin, decode_data, decode_envelope
 from contracts.event_types import EVENT_TYPES, ConfigChanged
-from contracts.known_events import decode_known
+from contracts.known_events import NAMES, NOT_KNOWN, KnownEvent, read_known
 
 MAX_REASON_CHARS = 256
 WITHHELD = "personal_data"
@@ -45,7 +45,8 @@ _HINTS_OF_NAMES = (
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{\]}])')
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _LONG_NUMBER = re.compile(rb"\d{17}[\dXx]")
-# The same hints, for a whole batch at once: first one byte that stands in all of them, which is searched much faster.
+LOOKED_AT_ONCE = 64  # events: their bytes stay in the processor's cache, and take no memory from the system
+# The same hints, for many events at once: first one byte that stands in all of them, which is searched much faster.
 _HINTS_BY_BYTE = (
     (b"\\", (b"\\u", b"\\/")),
     (b"G", (b"iVBORw0KGgo", b"R0lGOD", b"UklGR")),
@@ -56,7 +57,6 @@ _DIGITS_AS_ZERO = bytes(ord("0") if chr(byte) in "0123456789" else 32 for byte i
 _SEVENTEEN_DIGITS = b"0" * 17
 _CHECK_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
-_NAMES = {cls: name for name, cls in EVENT_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,45 +102,58 @@ def screen(raws: Sequence[bytes], *, first_seq: int, stream: str, tenant: str, s
     screened = Screened(list(raws), [])
     suspects = _suspects(raws)
     prefix, place, aware = f"{stream}:", f"/{tenant}/{store}/", _is_aware
-    names, types, origins, time = _NAMES, screened.types, screened.origins, ""
-    for index, raw in enumerate(raws):
-        event, seq = decode_known(raw), first_seq + index
+    names, add, read, time, source = NAMES, screened.types.append, read_known, "", ""
+    event: KnownEvent | None
+    for index, raw in enumerate(raws):  # one at a time: many at once would not stay in the processor's cache
+        seq = first_seq + index
+        try:
+            event = read(raw)
+        except NOT_KNOWN:
+            event = None
         if (
             event is None
-            or index in suspects
             or event.sequence != seq
             or event.id != f"{prefix}{seq}"
-            or not event.source.startswith(place)
             or not (event.time == time or aware(event.time))
+            or not (event.source == source or event.source.startswith(place))
+            or index in suspects
         ):
             judged = judge(raw, stream=stream, seq=seq, tenant=tenant, store=store)
             screened.raws[index] = judged.raw
-            types.append(judged.type)
+            add(judged.type)
             if judged.dead is not None:
                 screened.dead[index] = judged.dead
             if judged.origin is not None:
-                origins[index] = judged.origin
+                screened.origins[index] = judged.origin
             continue
-        time = event.time  # those of one transaction have the same
-        types.append(names[type(event.data)])
+        time, source = event.time, event.source  # neighbours have the same
+        add(names[type(event)])
         if event.origin is not None:
-            origins[index] = event.origin
+            screened.origins[index] = event.origin
     return screened
 
 
 def _suspects(raws: Sequence[bytes]) -> set[int]:
-    """The events whose values may be personal, all at once: what `_hints_at_personal_data` would say of them."""
-    joined = b",".join(raws)
+    """The events whose values may be personal: what `_hints_at_personal_data` would say of them. And those that are
+    too large."""
+    found = {index for index, raw in enumerate(raws) if len(raw) > MAX_EVENT_BYTES}
+    for first in range(0, len(raws), LOOKED_AT_ONCE):
+        part = raws[first : first + LOOKED_AT_ONCE]
+        if places := _hints(b",".join(part)):
+            starts = [0, *itertools.accumulate(len(raw) + 1 for raw in part)]
+            found.update(first + bisect_right(starts, place) - 1 for place in places)
+    return found
+
+
+def _hints(joined: bytes) -> list[int]:
+    """Where something in these bytes hints at a personal value."""
     places: list[int] = []
     for byte, hints in _HINTS_BY_BYTE:
         if byte in joined:
             for hint in hints:
                 places.extend(_every(hint, joined))
     places.extend(_every(_SEVENTEEN_DIGITS, joined.translate(_DIGITS_AS_ZERO)))
-    if not places:
-        return set()
-    starts = [0, *itertools.accumulate(len(raw) + 1 for raw in raws)]
-    return {bisect_right(starts, place) - 1 for place in places}
+    return places
 
 
 def _every(what: bytes, where: bytes) -> list[int]:

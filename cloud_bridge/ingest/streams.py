@@ -15,11 +15,12 @@ from cloud_bridge.ingest.machine import Accept, Cursor, Link
 from cloud_bridge.ingest.screening import Screened, screen
 from cloud_bridge.storage import Db, EventRow
 from contracts.envelope import Origin, root_hash
-from contracts.event_types import Lane
+from contracts.event_types import EVENT_TYPES, Lane
 from contracts.messages import Parent
 
 MAX_STREAMS = 256  # of one lane of one store; a store forks when its disk was restored, not every hour
 MAX_PARKED = 64  # batches of one stream
+_OF_COMMANDS = frozenset(name for name in EVENT_TYPES if name.startswith("command."))
 _STREAM = "SELECT born, tenant, store, lane, watermark, hash FROM streams WHERE stream = ?"
 
 
@@ -149,9 +150,9 @@ def write(
             db.insert_events(_rows(key, now_ms, events, screened, repeated))
         else:
             db.insert_batch(key, events[0].seq, now_ms, [link.hash for link in events], screened.raws)
-        if place.lane == "ledger":
+        if place.lane == "ledger" and not _OF_COMMANDS.isdisjoint(screened.types):
             named = zip(events, screened.types, strict=True)
-            said = [(link.seq, link.raw) for link, name in named if name.startswith("command.")]
+            said = [(link.seq, link.raw) for link, name in named if name in _OF_COMMANDS]
             note_words(db, tenant=place.tenant, store=place.store, stream=cursor.stream, events=said, now_ms=now_ms)
         counts["events_stored"] += len(events)
         counts["events_dead"] += len(screened.dead)

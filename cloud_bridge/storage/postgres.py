@@ -21,7 +21,7 @@ from cloud_bridge.storage.errors import (
     StorageRefusedError,
 )
 from cloud_bridge.storage.port import EventRow, Params, Row
-from cloud_bridge.storage.postgres_copy import COPY_EVENTS, packed, text_bytes
+from cloud_bridge.storage.postgres_copy import COPY_EVENTS, packed, packed_batch, text_bytes
 
 OLDEST_VERSION = 140000
 CONNECT_WITHIN_S = 5
@@ -152,22 +152,19 @@ class PgDb:
         self, stream: int, first_seq: int, received_ms: int, hashes: Sequence[bytes], raws: Sequence[bytes]
     ) -> None:
         """Put consecutive events with nothing unusual about any into their table, by COPY."""
-        self.insert_events(
-            [
-                (stream, seq, received_ms, 1, None, None, *pair)
-                for seq, pair in enumerate(zip(hashes, raws, strict=True), first_seq)
-            ]
-        )
+        self._copy(received_ms, packed_batch(stream, first_seq, received_ms, hashes, raws))
 
     def insert_events(self, events: Sequence[EventRow]) -> None:
         """Put events into their table by COPY."""
-        if not events:
-            return
+        if events:
+            self._copy(events[0][2], packed(events))
+
+    def _copy(self, received_ms: int, rows: bytes) -> None:
         if self.before_events is not None:
-            self.before_events(events[0][2])
+            self.before_events(received_ms)
         try:
             with self.client.cursor() as cursor, cursor.copy(COPY_EVENTS) as copy:
-                copy.write(packed(events))
+                copy.write(rows)
         except psycopg.Error as error:
             raise storage_error(error, lost=self.client.closed) from error
 

@@ -15,6 +15,10 @@ _NULL = -1
 # Number of fields, then of each its length and its value, big-endian: stream, seq, received_ms, counted, no type, no
 # reason, the hash, and the length of the raw bytes that follow.
 _LIVING = struct.Struct(">hiqiqiqihiii32si").pack
+# The same of a batch, whose events differ in seq, hash and length alone: what stands before the seq, and after it.
+_BEFORE = struct.Struct(">hiqi").pack
+_BEHIND = struct.Struct(">iqihiii").pack
+_ONE_OF_MANY = struct.Struct(">18sq30s32si").pack
 _NUMBERS = struct.Struct(">hiqiqiqih").pack
 _LENGTH = struct.Struct(">i").pack
 
@@ -37,6 +41,21 @@ def packed(events: Sequence[EventRow]) -> bytes:
             add(_LENGTH(_NULL) if text is None else _field(text_bytes(text)))
         add(_field(chain_hash))
         add(_field(raw))
+    add(_END)
+    return b"".join(parts)
+
+
+def packed_batch(
+    stream: int, first_seq: int, received_ms: int, hashes: Sequence[bytes], raws: Sequence[bytes]
+) -> bytes:
+    """The same for consecutive events of one stream with nothing unusual about any."""
+    before = _BEFORE(_FIELDS, 8, stream, 8)
+    behind = _BEHIND(8, received_ms, 2, 1, _NULL, _NULL, 32)
+    parts = [_START]
+    add = parts.append
+    for seq, (chain_hash, raw) in enumerate(zip(hashes, raws, strict=True), first_seq):
+        add(_ONE_OF_MANY(before, seq, behind, chain_hash, len(raw)))
+        add(raw)
     add(_END)
     return b"".join(parts)
 

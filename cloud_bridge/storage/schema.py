@@ -5,6 +5,8 @@ PostgreSQL's stand in `cloud_bridge/migrations`; a test holds the two equal.
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlite_utils import Database, Migrations
 
 from cloud_bridge.storage.port import Db
@@ -291,4 +293,10 @@ WIDE = frozenset({"m001_streams_and_events", "m002_leases_presence_members"})
 def applied(db: Db) -> tuple[list[str], list[str]]:
     """What a file has had done to it, and all there is, in order. Raises StorageError where there are no tables."""
     done = db.rows("SELECT name FROM _sqlite_migrations WHERE migration_set = ? ORDER BY id", (migrations.name,))
-    return [name for (name,) in done], [change.name for change in migrations.pending(Database(memory=True))]
+    return [name for (name,) in done], list(names())
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """All changes there are, in order: what an empty database would have done to it."""
+    return tuple(change.name for change in migrations.pending(Database(memory=True)))

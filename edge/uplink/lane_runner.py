@@ -1,7 +1,7 @@
 """Carries out what one lane's machine decides: reads the ledger, publishes, frees, forks; one step after the other.
 
 Two things go on beside the steps, for a disk is slow and the line need not wait for it: the next slice is read while
-a batch is on its way, and what the cloud confirmed is freed, several confirmations at once when they come quickly.
+a batch is on its way, and what the cloud confirmed is freed, several confirmations at once while more is on its way.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from edge.ports import LedgerFullError
 from edge.uplink.machine import Action, Alarm, Confirm, Fork, LaneMachine, SendBatch, SendHello
 
 MAX_INBOX = 256
+FREE_ROWS = 4096  # confirmed events that may wait for more, to be freed in one transaction
 _log = logging.getLogger("zhanggui.uplink")
 
 
@@ -118,7 +119,7 @@ class LaneRunner:
         while True:
             await self._clock.sleep(self._tick_s)
             self._wake.set()
-            if self._confirmed is not None:  # the disk did not take it: no ack need come on an idle lane
+            if self._confirmed is not None:  # too few, or the disk did not take it: no ack need come on an idle lane
                 self._to_free.set()
 
     async def _step(self) -> None:
@@ -145,7 +146,8 @@ class LaneRunner:
                     todo.extend(await self._send_batch(action))
                 case Confirm():
                     self._confirmed = (self._lane.stream, action.seq)
-                    self._to_free.set()
+                    if action.seq == self.machine.sent_seq or action.seq - self._lane.freed.seq >= FREE_ROWS:
+                        self._to_free.set()  # else more confirmations are on their way, or a tick ends the wait
                 case Fork():
                     todo.extend(await self._fork(action))
                 case Alarm():

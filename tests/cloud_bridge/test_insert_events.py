@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -82,10 +84,29 @@ def test_a_batch_takes_one_statement() -> None:
     assert len(said) == 1
 
 
+@settings(max_examples=150, deadline=None)
+@given(batches())
+def test_postgres_is_given_a_batch_as_it_would_be_given_its_rows(batch: Batch) -> None:
+    copy = pytest.importorskip("cloud_bridge.storage.postgres_copy")
+    assert copy.packed_batch(*batch) == copy.packed(rows(batch))
+
+
+def test_a_new_file_has_larger_pages_and_an_old_one_keeps_its_own(tmp_path: Path) -> None:
+    with closing(open_writer(tmp_path / "new.db")) as db:
+        assert db.one("PRAGMA page_size") == (module.PAGE_BYTES,)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        old.execute("PRAGMA page_size = 4096")
+        old.execute("CREATE TABLE somebody (name TEXT)")
+    with closing(open_writer(tmp_path / "old.db")) as db:
+        assert db.one("PRAGMA page_size") == (4096,)
+        db.insert_batch(*of(b"one"))
+        assert db.rows(ALL) == rows(of(b"one"))
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("(end - len(raw) + 1)", "(end - len(raw))"),  # one byte too early
+        ("initial=1", "initial=0"),  # one byte too early
         ("1 + 32 * key", "32 * key"),
         ("?2 + key", "?2"),
         ("_LENGTH_BITS = 20", "_LENGTH_BITS = 16"),  # the statement reads it otherwise

@@ -201,7 +201,7 @@ MUTANTS = [
     ("no previous hash checked", "if differs(start - 1, previous):", "if False:"),
     (
         "overlap not compared",
-        "if any(differs(link.seq, link.hash) for link in links if link.seq <= cursor.watermark):",
+        "if any(differs(link.seq, link.hash) for link in links[:held]):",
         "if False:",
     ),
     ("ahead stored", "if start > cursor.watermark + 1:", "if False:"),
@@ -217,8 +217,8 @@ MUTANTS = [
     ("last hash not checked", "if link_hash != bytes.fromhex(batch.last_hash):", "if False:"),
     (
         "overlap stored again",
-        "for link in links if link.seq > cursor.watermark), dropped",
-        "for link in links), dropped",
+        "tuple(links[held:]), dropped",
+        "tuple(links), dropped",
     ),
 ]
 
