@@ -16,7 +16,7 @@ BOOT_S = 2.0  # until the firmware runs
 
 
 class ThingMagicReader:
-    """Boots the module, sets its band and protocol before the first read, and again after it fell back.
+    """Boots the module, sets its band and protocol before the first read, and again after one without an answer.
 
     `counters`: frames that nobody expected.
     """
@@ -50,7 +50,11 @@ class ThingMagicReader:
             raise MisconfiguredError(str(error)) from None
         async with self._one_at_a_time:
             await self._start()
+            # Silence and a refusal may both be a power cut, after which some modules boot by themselves and have
+            # forgotten their band: unless there is an answer, all is set anew.
+            self._started = False
             reply = await self._ask(command, extra_s=timeout_ms / 1000, good=(codec.OK, codec.NO_TAG))
+            self._started = True
         return codec.tag_epc(reply) if reply.status == codec.OK else None
 
     async def _start(self) -> None:
@@ -68,7 +72,6 @@ class ThingMagicReader:
         if reply.status in good:
             return reply
         if reply.status == codec.WRONG_OPCODE and command.opcode != Opcode.VERSION:
-            self._started = False
             raise UnavailableError("RFID module: is in its boot loader")
         raise RefusedError(f"RFID module: status {reply.status:04X}")
 

@@ -193,6 +193,35 @@ async def test_it_is_booted_once_and_again_after_a_power_cut():
         assert module.region == Region.CHINA
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["between two reads", "during a read"])
+def test_a_module_that_boots_by_itself_gets_its_band_anew_after_a_power_cut(silent: bool):
+    """Its firmware runs again and nothing is in its boot loader, but band and protocol are forgotten."""
+
+    class Cut(Peer):
+        silent = False
+
+        def receive(self, data: bytes) -> bytes:
+            return b"" if self.silent else super().receive(data)
+
+    @in_virtual_time
+    async def scenario() -> None:
+        module = on_bench()
+        peer = Cut(module)
+        async with bus_on(MemoryLink(peer)) as bus:
+            reader = ThingMagicReader(bus)
+            assert await reader.first_tag() is not None
+            peer.silent = silent
+            module.reboot()
+            module.booted = True
+            with pytest.raises(UnavailableError if silent else RefusedError):
+                await reader.first_tag()
+            peer.silent = False
+            assert await reader.first_tag() is not None
+            assert module.region == Region.CHINA
+
+    scenario()
+
+
 @in_virtual_time
 async def test_firmware_that_runs_already_is_taken_as_it_is():
     module = on_bench()
