@@ -111,14 +111,31 @@ async def open_rfc2217(host: str, port: int, baud: int, *, parity: Parity = "N",
     """Connect and set the line. Raises UnavailableError if nobody answers or the server does not speak RFC 2217."""
     name = f"rfc2217://{host}:{port}"
 
+    left = threading.Event()
+    made: list[Any] = []  # the open port, until somebody has it
+
     def connect() -> Any:
         opened = rfc2217.Serial()
         opened.baudrate, opened.parity, opened.stopbits, opened.timeout = baud, parity, stop_bits, READ_WITHIN_S
         opened.port = f"{name}?timeout={OPEN_WITHIN_S:g}"
         opened.open()
+        made.append(opened)
+        if left.is_set():
+            _hang_up(made)
         return opened
 
     try:
         return Rfc2217Link(await asyncio.to_thread(connect), name)
+    except asyncio.CancelledError:
+        # A thread that connects cannot be cancelled, and its connection would keep everybody else out of the server.
+        left.set()
+        threading.Thread(target=_hang_up, args=(made,), name="rfc2217 hangs up", daemon=True).start()
+        raise
     except (OSError, ValueError, serial.SerialException) as error:
         raise UnavailableError(f"{name}: cannot be opened ({error})") from None
+
+
+def _hang_up(made: list[Any]) -> None:
+    """In a thread, for closing waits: close the port that nobody wants, once, whoever comes first."""
+    with contextlib.suppress(IndexError, OSError, serial.SerialException):
+        made.pop().close()

@@ -280,6 +280,20 @@ async def test_a_server_of_rfc_2217_sets_the_speed_and_passes_every_byte() -> No
             link.write(b"x")
 
 
+@pytest.mark.parametrize("leaves_after_s", [0.0, 0.04, 0.15])  # at once, while they negotiate, towards its end
+async def test_whoever_leaves_while_it_connects_leaves_no_connection_behind(leaves_after_s: float) -> None:
+    with rfc2217_server() as (port, _speeds):
+        opening = asyncio.create_task(open_link(LinkUrl.parse(f"rfc2217://127.0.0.1:{port}")))
+        await asyncio.sleep(leaves_after_s)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await asyncio.get_running_loop().shutdown_default_executor()  # the thread has done with connecting
+        async with asyncio.timeout(10):
+            while any(f"rfc2217://127.0.0.1:{port}" in thread.name for thread in threading.enumerate()):
+                await asyncio.sleep(0.01)
+
+
 async def test_a_server_that_does_not_speak_rfc_2217_is_not_there() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
