@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from device_drivers.errors import MisconfiguredError, ProtocolError, UnavailableError
 from device_drivers.exchange import Exchange, Link, NoReplyError, Priority
@@ -69,6 +69,14 @@ class _Request(Generic[T]):
             self.reply.set_result(value)
 
 
+async def _until_lost(half: Awaitable[NoReturn]) -> str:
+    """Why the port is gone."""
+    try:
+        await half
+    except UnavailableError as error:
+        return str(error)
+
+
 class Bus:
     """A line shared by several devices. `run` owns the port; drivers call `request`.
 
@@ -122,10 +130,16 @@ class Bus:
         reason = "the bus was stopped"
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(link), name=f"bus[{self._name}].listen")
-                tasks.create_task(self._serve(link), name=f"bus[{self._name}].serve")
-        except* UnavailableError as group:
-            reason = str(group.exceptions[0])
+                halves = (
+                    tasks.create_task(_until_lost(self._listen(link)), name=f"bus[{self._name}].listen"),
+                    tasks.create_task(_until_lost(self._serve(link)), name=f"bus[{self._name}].serve"),
+                )
+                # A lost port is no error of the group: Python 3.11 loses a cancellation that meets one there, and
+                # whoever runs us again and again would never end.
+                await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
+                reason = next(half.result() for half in halves if half.done())
+                for half in halves:
+                    half.cancel()
         finally:
             self._open = False
             self._fail_all(reason)
@@ -170,7 +184,7 @@ class Bus:
                 self._waiting.remove(request)
                 self.counters["cancelled"] += 1
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: Link) -> NoReturn:
         loop = asyncio.get_running_loop()
         dropped_before = self.counters["dropped_bytes"]
         while True:
@@ -190,7 +204,7 @@ class Bus:
                 active.heard.set_result(value)
                 active.answer(value)  # here, so that the caller need not wait for the owner's next step
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: Link) -> NoReturn:
         while True:
             while not self._waiting:
                 self._wake.clear()

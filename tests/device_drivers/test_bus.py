@@ -462,6 +462,32 @@ class TestUnplugged:
         assert [type(error) for error in (await active, await waiting)] == [NoReplyError, UnavailableError]
         assert wire.closed
 
+    @pytest.mark.parametrize("late_steps", [0, 1], ids=["in the same step", "one step later"])
+    def test_a_cancellation_is_not_lost_when_the_port_goes_in_the_same_moment(self, late_steps):
+        @in_virtual_time
+        async def scenario() -> None:
+            loop = asyncio.get_running_loop()
+
+            def end(steps: int) -> None:
+                if steps:
+                    loop.call_soon(end, steps - 1)
+                else:
+                    owner.cancel()
+
+            class Gone(Wire):
+                async def read(self) -> bytes:
+                    end(late_steps)
+                    raise UnavailableError("the cable is out")
+
+            wire = Gone()
+            bus = Bus(name="test", open_link=lambda: asyncio.sleep(0, wire), on_fault=lambda *_: None)
+            owner = asyncio.create_task(bus.run(), name="owner")
+            await asyncio.wait({owner})
+            assert owner.cancelled()
+            assert wire.closed
+
+        scenario()
+
     @in_virtual_time
     async def test_a_broken_parser_takes_the_bus_down_and_strands_nobody(self):
         wire = Wire(EchoTwin())
