@@ -24,7 +24,7 @@ from device_drivers.eva_dts.audit import (
 )
 from device_drivers.eva_dts.crc import crc16
 
-_LINE_END = re.compile(rb"\r*\n|\r")
+_LINE_END = re.compile(rb"\r+\n?|\n")  # always ends where its CRs do: to seek a LF behind each is quadratic
 _PADDING = b" \t\0\x1a"  # what a store of fixed blocks leaves behind a file
 _MOST_BYTES_A_LINE = (MAX_FIELDS + 1) * (MAX_FIELD_CHARS + 1)
 

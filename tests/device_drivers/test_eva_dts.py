@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -95,6 +96,16 @@ def test_a_written_file_is_read_without_a_remark_and_written_the_same():
 def test_what_is_odd_is_remarked_and_read_all_the_same(how, data, remarks):
     assert kinds(data) == remarks
     assert parse(data).segments
+
+
+@pytest.mark.parametrize("noise", [b"\r", b"\n", b"\r\n", b"\r\r\n", b"*", b"\0", b" "], ids=repr)
+def test_a_file_full_of_the_same_is_read_at_once(noise):
+    """A megabyte, as a machine may hand it over: anything quadratic in it would stand still for half an hour."""
+    data = b"ST*001*0001\r\n"
+    data += noise * ((MAX_FILE_BYTES - len(data)) // len(noise))
+    started_s = time.process_time()
+    assert parse(data).segments[0].name == "ST"
+    assert time.process_time() - started_s < 20
 
 
 def test_half_a_number_is_never_read():
