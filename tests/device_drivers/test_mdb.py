@@ -116,6 +116,13 @@ def test_golden_blocks_of_the_age_device(mark, text, message):
     assert age_message_of(Reply.from_words(words(text)).data) == message
 
 
+def test_the_golden_bytes_of_the_age_device():
+    """As its maker's page writes them, a byte a word; the check sum of DRAVP is the right one, not the page's."""
+    asked, answered = bytes.fromhex("6F FF 05 06 12 44 52 41 56 50 08"), bytes.fromhex("FF 05 06 00 44 52 41 56 50 87")
+    assert bytes(word & 0xFF for word in age.switch_on(18).to_words()) == asked
+    assert bytes(word & 0xFF for word in Reply(answered[:-1]).to_words()) == answered
+
+
 def test_the_words_of_a_coding_are_what_the_page_shows():
     assert encode(words("110 010"), "words") == bytes.fromhex("01 10 00 10")
     assert encode(words("110 010"), "hex_lines") == b"110 010\r\n"
