@@ -73,11 +73,15 @@ class HostMachine:
         return not self.greeted and not any(c.attempts and c.frame.command in _ACTS for c in self._open.values())
 
     def begin(self, command: Command, payload: bytes = b"") -> Call:
-        """A new question. ABORT takes back what acts and is not answered yet: a repeat must not come behind it."""
+        """A new question. ABORT takes back what acts and is not answered yet: a repeat must not come behind it.
+
+        Raises ProtocolError(local) for one that no frame can hold: at the head of the queue it would be too late.
+        """
+        call = Call(Frame(self._address, self._take_sequence(), command, payload))
+        call.frame.to_bytes()
         if command is Command.ABORT:
             for other in self._open.values():
                 other.withdrawn |= other.frame.command in _ACTS
-        call = Call(Frame(self._address, self._take_sequence(), command, payload))
         self._open[call.frame.sequence] = call
         return call
 

@@ -83,6 +83,17 @@ async def test_a_whole_trial() -> None:
 
 
 @in_virtual_time
+async def test_what_does_not_fit_a_frame_is_told_to_its_caller_and_harms_nobody_else() -> None:
+    """Found out only when it is encoded, at the head of the queue, it would take the bus down for all."""
+    async with bench() as (_device, unit, _):
+        for ask in (lambda: unit.ping(bytes(201)), lambda: unit.get_config(bytes(201))):
+            with pytest.raises(ProtocolError) as caught:
+                await ask()
+            assert caught.value.side == "local"
+        assert await unit.ping(b"abc") == b"abc"
+
+
+@in_virtual_time
 async def test_every_question_has_its_answer() -> None:
     async with bench() as (device, unit, _):
         hello = await unit.hello()
