@@ -61,13 +61,13 @@ class Bench:
             self.rig.unplug_all()
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def patiently(ask: Callable[[], Awaitable[T]], *, pause_s: float = 0.01) -> T:
     """Ask until there is an answer; the line loses some."""
     while True:
         try:
             return await ask()
         except UnavailableError:
-            await asyncio.sleep(0.01)  # a bus that is down refuses at once
+            await asyncio.sleep(pause_s)  # a bus that is down refuses at once
 
 
 @pytest.mark.parametrize("echo", [False, True])
