@@ -121,13 +121,13 @@ class Opening:
             return store
 
     def _healed(self, store: Store, seen: Witness | None, lost: int) -> list[LedgerDamaged]:
-        """What was mended. Raises DamagedFileError where the mending itself meets a page that is broken: no check of
-        SQLite looks at all that a write must touch."""
+        """What was mended. Raises DamagedFileError where the mending itself meets a broken page, or a table that is no
+        longer ours: no check of SQLite looks at all that a write must touch."""
         try:
             return heal(store, self.stamp(), witness=seen, lost_commits=lost)
         except LedgerFullError as error:
-            if store.damage is not None:
-                raise DamagedFileError(str(store.damage)) from error
+            if isinstance(error.__cause__, sqlite3.Error) and salvage.is_unreadable(error.__cause__):
+                raise DamagedFileError(str(error.__cause__)) from error
             raise
 
     def _store(self, connection: sqlite3.Connection, path: Path, reserve: Reserve | None) -> Store:
