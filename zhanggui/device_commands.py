@@ -221,7 +221,15 @@ def record(
         with file.open("xb") as out:
             printer = _Printer(one, keep=lambda piece: out.write(msgspec_line(piece)))
             out.writelines(written(Head(family=one.name, baud=url.baud), ()))
-            _run(_watch(url, one, ask, every, seconds, printer, settings))
+            try:
+                _run(_watch(url, one, ask, every, seconds, printer, settings))
+            except UserError:
+                if not printer.count:
+                    file.unlink()  # nothing was heard: the next try finds its place free
+                raise
+    except FileExistsError:
+        taken = file if file.exists() else file.parent
+        raise UserError(f"{taken}: is there already; name another file, or remove it first") from None
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from error
     print(f"{printer.count} pieces in {file}")

@@ -102,7 +102,17 @@ def test_a_trace_recorded_is_a_trace_replayed(tmp_path: Path):
         "tx",
         "rx",
     ]
-    assert "File exists" in ran("record", LINK, str(file), "--family", "lock_8a", "--for", "0.1", code=2)
+    said = ran("record", LINK, str(file), "--family", "lock_8a", "--for", "0.1", code=2)
+    assert "is there already; name another file" in said
+    assert file.stat().st_size  # and is as it was
+
+
+def test_a_recording_that_never_began_leaves_its_file_free_for_the_next_try(tmp_path: Path):
+    file = tmp_path / "lock.jsonl"
+    for _ in range(2):
+        said = ran("record", str(tmp_path / "tty"), str(file), "--family", "lock_8a", "--for", "0.1", code=2)
+        assert "is the cable plugged in" in said
+        assert not file.exists()
 
 
 def test_a_recording_is_a_device_on_a_port(tmp_path: Path):
