@@ -74,7 +74,8 @@ class TrialUnit:
     async def run(self) -> None:
         """Fetch events, and be heard by the unit, every quarter of a second until cancelled.
 
-        Raises what `poll` raises. Whoever owns a session ends this with it: the unit then stops by itself within 2 s.
+        Raises what `poll` raises. Whoever owns a session ends this with it: the unit then stops by itself within 2 s,
+        unless somebody else asks it meanwhile. Every frame is a sign of life, a question for its status too.
         """
         while True:
             await self.poll()
