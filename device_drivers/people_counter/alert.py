@@ -4,7 +4,9 @@ Source: samples that public receivers of such cameras keep, of both schema names
 
 XML from outside is read by the standard library's expat with handlers of our own. defusedxml refuses entities too, but
 leaves depth, number and length to whoever uses it, and builds a tree; here no tree is built, the document type is
-refused (so that no entity can ever be declared), and every size has a cap.
+refused (so that no entity can ever be declared), and every size has a cap. The reader of `device_drivers.xml_caps`
+would be weaker here: it has no cap for one name, text or attribute, and reads in the encoding that a document declares,
+where an alert is UTF-8 or refused.
 """
 
 from __future__ import annotations

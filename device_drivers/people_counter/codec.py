@@ -24,10 +24,9 @@ MOST_BUFFERED = MAX_PART_BYTES + MAX_BOUNDARY_CHARS + 8
 
 _MAX_LINE_END = 16  # blanks behind a boundary
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_HEADER = re.compile(rb"^([!-9;-~]+):[ \t]*([ -~]*?)[ \t]*\r?$", re.MULTILINE)
 _BOUNDARY = re.compile(r'(?:^|;)\s*boundary\s*=\s*(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
 _BOUNDARY_CHARS = re.compile(r"[0-9A-Za-z'()+_,./:=? -]*[0-9A-Za-z'()+_,./:=?-]")
-
+_PRINTABLE = bytes(range(0x20, 0x7F))
 _REQUEST = re.compile(rb"[A-Z]{3,8} /[!-~]{0,120} HTTP/1\.[01]")
 
 
@@ -95,7 +94,7 @@ class PartDecoder:
             self._on_fault("framing", "a part whose head does not end")
             self._step = self._seek
             return True
-        headers = {name.lower(): value for name, value in _HEADER.findall(bytes(self._buffer[: found.end()]))}
+        headers = _headers(bytes(self._buffer[: found.end()]))
         del self._buffer[: found.end() - 1]  # the line's end before the body stays: a boundary may follow at once
         self._is_xml = b"xml" in headers.get(b"content-type", b"xml").lower()
         length = headers.get(b"content-length", b"")
@@ -137,6 +136,20 @@ class PartDecoder:
         if self._buffer[:count].strip():
             self._on_fault("framing", "bytes between two parts")
         del self._buffer[:count]
+
+
+def _headers(head: bytes) -> dict[bytes, bytes]:
+    """What a head says by name, in lower case; lines that name nothing, or say what cannot be printed, are left out.
+
+    Each byte is looked at a few times: an expression with a blank before, in and behind a value takes the cube of them.
+    """
+    headers: dict[bytes, bytes] = {}
+    for line in head.split(b"\n"):
+        name, colon, value = line.removesuffix(b"\r").partition(b":")
+        value = value.strip(b" \t")
+        if colon and not value.translate(None, _PRINTABLE):
+            headers[name.lower()] = value
+    return headers
 
 
 def pushed_alerts(content_type: str, body: bytes) -> list[Alert]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -12,6 +15,7 @@ from device_drivers.errors import ProtocolError
 from device_drivers.people_counter.alert import MAX_BYTES, Alert, Counting, Counts, parse_alert
 from device_drivers.people_counter.codec import (
     MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
     MAX_PART_BYTES,
     PartDecoder,
     RequestDecoder,
@@ -236,6 +240,80 @@ def test_parts(stream, bodies, told, step):
     found, heard = decode(stream, step)
     assert found == bodies
     assert (len(heard) > 0) == (told > 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "is_kept"),
+    [
+        (b"Content-Type: image/jpeg", False),
+        (b"content-type \t: image/jpeg", True),  # a name ends at its colon
+        (b"CONTENT-TYPE:\t image/jpeg \t", False),
+        (b"Content-Type: image/jpeg; name=a:b", False),  # the first colon counts
+        (b"Content-Type: image/jpeg\r\nContent-Type: text/xml", True),  # the last one of a name counts
+        (b"X: y\r\nContent-Type: image/jpeg\r\nno header", False),
+        (b": image/jpeg", True),
+        (b"Content-Type", True),
+        (b"Content-Type:", False),  # says that it is nothing
+        (b"Content-Length: 3 \r", True),
+        (b"Content-Length: +3", True),  # no length: the next boundary ends it
+        (b"Content-Length: 3\x80", True),
+    ],
+)
+def test_what_a_head_says(head, is_kept):
+    found, _ = decode(DELIMITER + head + b"\r\n\r\n<a>\r\n" + DELIMITER)
+    assert found == ([b"<a>"] if is_kept else [])
+
+
+@contextmanager
+def guarded(cpu_s: float) -> Iterator[None]:
+    """Ends what would take hours. No measure: what stands within takes a thousandth of it."""
+
+    def too_long(*_told: object) -> None:
+        raise AssertionError("more work than the bytes are worth")
+
+    before = signal.signal(signal.SIGVTALRM, too_long)
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+BLANKS = MAX_HEAD_BYTES - 100
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"a:" + b" " * BLANKS + b"\x80",  # a backtracking reader of lines takes the cube of it: a minute
+        b"a:" + b" \t" * (BLANKS // 2) + b"x" + b"\x80",
+        b"a" * BLANKS + b"\x80",
+        b":" * BLANKS + b"\x80",
+        b"a:\r" * (BLANKS // 3) + b"\x80",
+        b"a:\n" * (BLANKS // 3) + b"\x80",
+    ],
+)
+def test_no_head_is_worth_much_work(head):
+    with guarded(cpu_s=5.0):
+        found, _ = decode((DELIMITER + head + b"\r\n\r\n<a>\r\n") * 20 + DELIMITER)
+    assert found == [b"<a>"] * 20
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "multipart/x;" + " " * 900 + "boundary" + " " * 900,
+        "multipart/x" + ";boundary" * 200,
+        "multipart/x" + '; boundary="' * 200,
+        'multipart/x; boundary="' + " " * 70 + '"',
+    ],
+)
+def test_no_content_type_is_worth_much_work(kind):
+    with guarded(cpu_s=5.0):
+        for _ in range(50):
+            with pytest.raises(ProtocolError):
+                boundary_of(kind)
 
 
 @settings(max_examples=200, deadline=None)
