@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn, TypeVar
 
 from device_drivers.errors import MisconfiguredError, ProtocolError, UnavailableError
-from device_drivers.exchange import Exchange, Link, NoReplyError, Priority
+from device_drivers.exchange import Exchange, Link, NoReplyError, Priority, until_lost
 from device_drivers.faults import FaultKind, OnFault
 
 __all__ = ["MAX_WAITING", "Bus", "Exchange", "Link", "NoReplyError", "Priority"]
@@ -69,14 +69,6 @@ class _Request(Generic[T]):
             self.reply.set_result(value)
 
 
-async def _until_lost(half: Awaitable[NoReturn]) -> str:
-    """Why the port is gone."""
-    try:
-        await half
-    except UnavailableError as error:
-        return str(error)
-
-
 class Bus:
     """A line shared by several devices. `run` owns the port; drivers call `request`.
 
@@ -129,17 +121,7 @@ class Bus:
         _log.info("bus %s: port is open", self._name)
         reason = "the bus was stopped"
         try:
-            async with asyncio.TaskGroup() as tasks:
-                halves = (
-                    tasks.create_task(_until_lost(self._listen(link)), name=f"bus[{self._name}].listen"),
-                    tasks.create_task(_until_lost(self._serve(link)), name=f"bus[{self._name}].serve"),
-                )
-                # A lost port is no error of the group: Python 3.11 loses a cancellation that meets one there, and
-                # whoever runs us again and again would never end.
-                await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
-                reason = next(half.result() for half in halves if half.done())
-                for half in halves:
-                    half.cancel()
+            reason = await until_lost(f"bus[{self._name}]", listen=self._listen(link), serve=self._serve(link))
         finally:
             self._open = False
             self._fail_all(reason)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from device_drivers.errors import UnavailableError
 
@@ -78,3 +79,25 @@ class Exchange(Generic[T]):
     not_sent: T | None = None
     device: str = ""
     may_be_silent: bool = False
+
+
+async def until_lost(owner: str, **halves: Coroutine[Any, Any, NoReturn]) -> str:
+    """Run what reads and what writes one link until one of them raises UnavailableError, and say why.
+
+    A lost link is no error of the group that runs them: Python 3.11 loses a cancellation that meets one there, and
+    whoever opens the link again and again would never end. Every other error is raised in its group.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(_lost(half), name=f"{owner}.{name}") for name, half in halves.items()]
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        reason = next(half.result() for half in running if half.done())
+        for half in running:
+            half.cancel()
+    return reason
+
+
+async def _lost(half: Awaitable[NoReturn]) -> str:
+    try:
+        await half
+    except UnavailableError as error:
+        return str(error)

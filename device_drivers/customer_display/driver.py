@@ -11,6 +11,7 @@ import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 from device_drivers.customer_display.codec import (
     COLUMNS,
@@ -26,7 +27,7 @@ from device_drivers.customer_display.codec import (
     columns,
 )
 from device_drivers.errors import MisconfiguredError, UnavailableError
-from device_drivers.exchange import Link
+from device_drivers.exchange import Link, until_lost
 
 BAUD = 2400
 BITS_A_BYTE = 10  # 8N1
@@ -98,23 +99,19 @@ class CustomerDisplay(ABC):
         self._open, self._told_down = True, False
         self.counters["opened"] += 1
         _log.info("display %s: port is open", self._name)
-        lost: UnavailableError | None = None
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(link), name=f"display[{self._name}].listen")
-                tasks.create_task(self._write(link), name=f"display[{self._name}].write")
-        except* UnavailableError as group:
-            lost = UnavailableError(f"display {self._name}: {group.exceptions[0]}")
+            reason = await until_lost(f"display[{self._name}]", listen=self._listen(link), write=self._write(link))
         finally:
             self._open = False
             try:
                 await self._leave(link)
             finally:
                 link.close()
-        if lost is not None:
-            self.counters["lost"] += 1
-            self._tell_down(lost)
-            raise lost
+        # Only a lost port gets here: cancellation and every other error have left above.
+        self.counters["lost"] += 1
+        lost = UnavailableError(f"display {self._name}: {reason}")
+        self._tell_down(lost)
+        raise lost
 
     def _want(self, *frames: Frame) -> None:
         wish = b"".join(frame.to_bytes() for frame in frames)
@@ -124,7 +121,7 @@ class CustomerDisplay(ABC):
         self._wish, self._unwritten = wish, True
         self._changed.set()
 
-    async def _write(self, link: Link) -> None:
+    async def _write(self, link: Link) -> NoReturn:
         await self._written(link, _BEGIN)
         while True:
             self._changed.clear()
@@ -149,7 +146,7 @@ class CustomerDisplay(ABC):
         with contextlib.suppress(UnavailableError):
             await self._written(link, Clear().to_bytes(), max(0.0, self._busy_until_s - loop.time()))
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: Link) -> NoReturn:
         """A read is how a lost port shows; what it brings is counted and dropped."""
         while True:
             self.counters["heard_bytes"] += len(await link.read())

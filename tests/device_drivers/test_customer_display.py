@@ -373,6 +373,46 @@ def test_a_cable_that_is_pulled_out_at_any_moment_costs_nothing_but_time(where, 
     pulled()
 
 
+@pytest.mark.parametrize("end", ["read", "write"])
+@pytest.mark.parametrize("late_steps", range(4))
+def test_a_cancellation_is_not_lost_when_the_port_goes_in_the_same_moment(end, late_steps):
+    @in_virtual_time
+    async def scenario() -> None:
+        def cancel(steps: int) -> None:
+            if steps:
+                asyncio.get_running_loop().call_soon(cancel, steps - 1)
+            else:
+                shop.keeper.cancel()
+
+        class Gone(Wire):
+            gone = False
+
+            def _go(self, where: str) -> None:
+                if end == where and not self.gone:
+                    self.gone = True
+                    cancel(late_steps)
+                    self.unplug()
+                    raise UnavailableError("the cable is out")
+
+            async def read(self) -> bytes:
+                self._go("read")
+                return await super().read()
+
+            def write(self, data: bytes) -> None:
+                self._go("write")
+                super().write(data)
+
+        shop, link = Shop(), Gone()
+        shop.driver = Led8Display(open_link=lambda: asyncio.sleep(0, link))
+        shop.keeper = asyncio.create_task(shop._keep(), name="keeper")
+        await asyncio.wait({shop.keeper}, timeout=60)
+        assert shop.keeper.cancelled()
+        assert link.gone
+        assert link.closed
+
+    scenario()
+
+
 @in_virtual_time
 async def test_a_day_with_unplugs_leaves_nothing_behind(caplog):
     caplog.set_level(logging.CRITICAL, "zhanggui")  # pytest keeps what is logged, and it would count as left behind
