@@ -19,18 +19,21 @@ F = TypeVar("F")
 
 
 class Asker(Generic[F]):
-    """Asks one device that has a line of its own. `on_other` hears every frame that answers no question."""
+    """Asks one device that has a line of its own. `on_other` hears every frame that answers no question; `device` names
+    it on the line, as in `Exchange`."""
 
     def __init__(
         self,
         bus: Bus,
         *,
+        device: str,
         decoder: Callable[[OnFault], Decoder[F]],
         on_other: Callable[[F], None],
         timeout_s: float,
         priority: Priority = Priority.STATUS,
     ) -> None:
         self._bus = bus
+        self._device = device
         self._make = decoder
         self._decoder = decoder(bus.fault)
         self._on_other = on_other
@@ -87,6 +90,7 @@ class Asker(Generic[F]):
                 feed=feed,
                 timeout_s=self._timeout_s + extra_s,
                 queue_timeout_s=QUEUE_TIMEOUT_S,
+                device=self._device,
             )
         )
 

@@ -113,6 +113,7 @@ class Station:
             feed=feed,
             timeout_s=self._timeout_s + BYTE_S * (len(frame) + request.reply_bytes()),
             queue_timeout_s=queue_timeout_s,
+            device=f"modbus {self.address}",  # whoever asks it and whatever they call it, it has one share of the line
         )
         return await self.bus.request(exchange), number, owed
 

@@ -45,7 +45,7 @@ class RfidReaderM100:
     def __init__(self, bus: Bus) -> None:
         self.counters = {"unsound": 0, "dropped": 0, "unexpected": 0}
         self._asker: Asker[Frame] = Asker(
-            bus, decoder=codec.FrameDecoder, on_other=self._heard, timeout_s=REPLY_TIMEOUT_S
+            bus, device="rfid m100", decoder=codec.FrameDecoder, on_other=self._heard, timeout_s=REPLY_TIMEOUT_S
         )
         self._sights: list[Sight] | None = None
         self._one_at_a_time = asyncio.Lock()

@@ -26,7 +26,11 @@ class ThingMagicReader:
         self._region = region
         self._started = False
         self._asker: Asker[Reply] = Asker(
-            bus, decoder=codec.ReplyDecoder, on_other=self._unexpected, timeout_s=REPLY_TIMEOUT_S
+            bus,
+            device="rfid thingmagic",
+            decoder=codec.ReplyDecoder,
+            on_other=self._unexpected,
+            timeout_s=REPLY_TIMEOUT_S,
         )
         self._one_at_a_time = asyncio.Lock()
 

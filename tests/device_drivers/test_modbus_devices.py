@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from device_drivers.bus import MAX_WAITING_A_DEVICE
 from device_drivers.capabilities import WeightSample
 from device_drivers.errors import MisconfiguredError, RefusedError, UnavailableError
 from device_drivers.exchange import NoReplyError
@@ -500,3 +501,25 @@ async def test_every_function_by_hand():
         assert (await station.read(pdu.read_holding(0, 2))).registers() == (6, 4)
         sensor = Station(bus, address=3)
         assert (await sensor.read(pdu.read_input_registers(1, 2))).registers() == (305, 546)
+
+
+@in_virtual_time
+async def test_a_device_that_is_asked_much_leaves_the_queue_to_the_others():
+    """A station has its share of the queue, and every second turn at most, whoever asks it."""
+    line = Line()
+    link = MemoryLink(line)
+    async with bus_on(link) as bus:
+        much, also, other = Station(bus, address=1), Station(bus, address=1, what="relay"), Station(bus, address=3)
+        asked = [
+            asyncio.create_task(station.read(pdu.read_coils(0, 8)))
+            for _ in range(MAX_WAITING_A_DEVICE)
+            for station in (much, also)
+        ]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        once = asyncio.create_task(other.read(pdu.read_input_registers(1, 2)))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert (await once).registers() == (305, 546)
+    refused = [answer for answer in answers if "requests of modbus 1 wait already" in str(answer)]
+    assert len(refused) == bus.counters["refused_full"] > MAX_WAITING_A_DEVICE - 3
+    assert 3 in {frame[0] for frame in link.frames[:3]}

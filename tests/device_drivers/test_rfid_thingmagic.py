@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_drivers.bus import Bus, Link
+from device_drivers.asking import Asker
+from device_drivers.bus import MAX_WAITING_A_DEVICE, Bus, Link
 from device_drivers.errors import MisconfiguredError, ProtocolError, RefusedError, UnavailableError
 from device_drivers.rfid_thingmagic import ThingMagicReader, codec
 from device_drivers.rfid_thingmagic.codec import Command, CommandDecoder, Region, Reply, ReplyDecoder
@@ -272,3 +273,14 @@ async def test_the_driver_meets_it_on_a_real_terminal(tmp_path: Path):
         owner.cancel()
         await asyncio.gather(owner, return_exceptions=True)
         port.unplug()
+
+
+@in_virtual_time
+async def test_an_asker_says_who_is_asked_so_that_nobody_fills_the_queue_for_all():
+    async with bus_on(MemoryLink()) as bus:
+        asker = Asker(bus, device="a module", decoder=ReplyDecoder, on_other=lambda _frame: None, timeout_s=0.01)
+        frame = codec.version().to_bytes()
+        asked = [asyncio.create_task(asker.ask(0, frame, lambda _reply: True)) for _ in range(MAX_WAITING_A_DEVICE + 3)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [answer for answer in answers if "requests of a module wait already" in str(answer)]
+    assert 2 <= len(refused) == bus.counters["refused_full"]
