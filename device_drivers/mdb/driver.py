@@ -260,13 +260,20 @@ class CashlessReader:
     async def _ask(self, command: Command, order: Order) -> DeviceFrame:
         self._machine.check(order)
         loop = asyncio.get_running_loop()
+        asked_s = loop.time()
+
+        def written() -> None:
+            nonlocal asked_s
+            asked_s = loop.time()
+            self._machine.written(order)
+
         try:
-            reply = await self._line.ask(command, written=lambda: self._machine.written(order))
+            reply = await self._line.ask(command, written=written)
         except NoReplyError:
-            if self._machine.silent(loop.time()):
+            if self._machine.silent(asked_s, loop.time()):
                 self._line.fault("timeout", f"the reader {self._address:02X} is silent for {NON_RESPONSE_S:g} s")
             raise
-        self._machine.answered(loop.time())
+        self._machine.answered()
         if reply is DeviceControl.ACK:
             self._machine.acknowledged(order)
         return reply

@@ -24,7 +24,7 @@ from device_drivers.mdb.cashless import (
     VendDenied,
 )
 
-NON_RESPONSE_S = 5.0  # a reader that says nothing for so long is reset
+NON_RESPONSE_S = 5.0  # a reader that answers nothing for so long is reset
 
 
 class State(Enum):
@@ -103,7 +103,7 @@ class CashlessMachine:
     must_reset: bool = True
     unresolved: int = 0
     config: ReaderConfig | None = None
-    heard_s: float = float("-inf")
+    silent_since_s: float | None = None  # the first question without an answer
 
     def check(self, order: Order) -> None:
         """Raises RefusedError for what must not be said now."""
@@ -135,13 +135,16 @@ class CashlessMachine:
             self.config = message
         self.state = ON_HEARD.get((self.state, type(message)), self.state)
 
-    def answered(self, now_s: float) -> None:
+    def answered(self) -> None:
         """Anything at all came from the reader."""
-        self.heard_s = now_s
+        self.silent_since_s = None
 
-    def silent(self, now_s: float) -> bool:
-        """Whether it has said nothing for so long that it must be reset; then it is."""
-        if now_s - self.heard_s < NON_RESPONSE_S:
+    def silent(self, asked_s: float, now_s: float) -> bool:
+        """The question of `asked_s` has no answer. Whether none had one for so long that the reader must be reset;
+        then it is. While nobody asks it, a reader is not silent."""
+        if self.silent_since_s is None:
+            self.silent_since_s = asked_s
+        if now_s - self.silent_since_s < NON_RESPONSE_S:
             return False
         self.lose()
         return True

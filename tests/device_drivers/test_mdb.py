@@ -387,12 +387,11 @@ def test_the_table_here_is_the_whole_of_it():
 @pytest.mark.parametrize("loss", ["just reset", "out of sequence", "our reset", "silence"])
 def test_every_other_way_out_of_a_vend_leaves_it_unresolved(state, loss):
     machine = at(state)
-    machine.answered(100.0)
     {
         "just reset": lambda: machine.heard(cashless.JustReset()),
         "out of sequence": lambda: machine.heard(cashless.OutOfSequence(None)),
         "our reset": lambda: machine.written(Order.RESET),
-        "silence": lambda: machine.silent(100.0 + NON_RESPONSE_S),
+        "silence": lambda: machine.silent(100.0, 100.0 + NON_RESPONSE_S),
     }[loss]()
     assert machine.unresolved == (state in OPEN)
     assert machine.state is State.INACTIVE
@@ -401,9 +400,20 @@ def test_every_other_way_out_of_a_vend_leaves_it_unresolved(state, loss):
 
 def test_silence_shorter_than_the_limit_loses_nothing():
     machine = at(State.VEND)
-    machine.answered(100.0)
-    assert not machine.silent(100.0 + NON_RESPONSE_S - 0.001)
+    machine.answered()
+    assert not machine.silent(100.0, 100.0 + NON_RESPONSE_S - 0.001)
     assert machine.state is State.VEND
+
+
+def test_silence_begins_with_the_first_question_without_an_answer_and_ends_with_an_answer():
+    machine = at(State.VEND)
+    assert not machine.silent(100.0, 100.25)
+    machine.answered()
+    assert not machine.silent(104.0, 104.25)
+    assert not machine.silent(108.0, 108.25)
+    assert machine.state is State.VEND
+    assert machine.silent(108.8, 104.0 + NON_RESPONSE_S)
+    assert (machine.state, machine.unresolved) == (State.INACTIVE, 1)
 
 
 @pytest.mark.parametrize("state", State)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -358,3 +359,67 @@ async def test_a_late_acknowledgement_of_a_poll_is_none_of_a_vend(late_s):
         on.peer.lose = lambda block, is_reply: block.startswith(SUCCESS) and not is_reply
         assert await driver.vend_succeeded(item=3) == "unresolved"
         assert reader.charges == []
+
+
+def loses(*starts: bytes):
+    """Loses the reply to the first block that begins with each of these."""
+    left = list(starts)
+
+    def lose(block: bytes, is_reply: bool) -> bool:
+        found = next((start for start in left if block.startswith(start)), None)
+        if found is None or not is_reply:
+            return False
+        left.remove(found)
+        return True
+
+    return lose
+
+
+@in_virtual_time
+async def test_one_lost_reply_after_a_pause_is_no_silence():
+    """Nobody asked meanwhile, so the reader was not silent: the vend goes on, and is charged once."""
+    reader = Reader()
+    async with bench({0x10: reader}) as on:
+        driver = await in_session(on.line, reader)
+        await asyncio.sleep(60.0)  # the customer chooses
+        on.peer.lose = loses(REQUEST)
+        assert await driver.request_vend(price_minor=500, item=3) == VendReply("approved", 500)
+        assert driver.state is State.APPROVED
+        assert await driver.vend_succeeded(item=3) == "charged"
+        assert (reader.charges, driver.unresolved, on.sent(REQUEST)) == ([(500, 3)], 0, 1)
+        assert not [detail for _, detail in on.faults if "silent for" in detail]
+
+
+@pytest.mark.parametrize(("silent_s", "is_lost"), [(4.0, False), (7.0, True)])
+@in_virtual_time
+async def test_a_reader_is_lost_by_its_silence_while_it_is_asked(silent_s, is_lost):
+    """The first question without an answer begins it; any answer ends it."""
+    reader = Reader()
+    async with bench({0x10: reader}) as on:
+        driver = await in_session(on.line, reader)
+        loop = asyncio.get_running_loop()
+        for _ in range(2):  # two silences do not add up
+            until_s = loop.time() + silent_s
+            on.peer.lose = lambda _block, is_reply, until_s=until_s: is_reply and loop.time() < until_s
+            while loop.time() < until_s:
+                with suppress(UnavailableError):
+                    await driver.poll()
+                await asyncio.sleep(0.1)
+            await driver.poll()
+        assert driver.state is (State.INACTIVE if is_lost else State.SESSION_IDLE)
+        assert bool([detail for _, detail in on.faults if "silent for" in detail]) is is_lost
+
+
+@in_virtual_time
+async def test_a_question_whose_caller_left_begins_no_silence():
+    reader = Reader()
+    async with bench({0x10: reader}) as on:
+        driver = await in_session(on.line, reader)
+        asking = asyncio.create_task(driver.poll())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await asyncio.sleep(60.0)
+        on.peer.lose = loses(REQUEST)
+        assert await driver.request_vend(price_minor=500, item=3) == VendReply("approved", 500)

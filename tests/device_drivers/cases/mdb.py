@@ -55,7 +55,7 @@ def _device(coding: Coding) -> Callable[[], Peer]:
 def _identify(coding: Coding) -> Callable[[Bus, bool], Ask]:
     def drive(bus: Bus, echo: bool) -> Ask:
         driver = CashlessReader(MdbLine(bus, coding=coding, echo=echo))
-        driver._machine = CashlessMachine(state=State.DISABLED, must_reset=False, heard_s=float("inf"))
+        driver._machine = CashlessMachine(state=State.DISABLED, must_reset=False)
         return driver.identify
 
     return drive
