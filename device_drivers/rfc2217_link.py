@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from typing import Any
 
@@ -17,13 +18,21 @@ from device_drivers.serial_link import Parity
 
 READ_WITHIN_S = 0.2  # how long the thread sleeps in one read, and closing takes at most
 OPEN_WITHIN_S = 5.0
+TURN_WITHIN_S = 0.05  # for pyserial's thread to end a word of Telnet that it is writing
 
 
 class Rfc2217Link:
-    """One connection. Bytes come over from the thread in order; the port itself is written from the loop."""
+    """One connection. Bytes come over from the thread in order; what is written leaves at once, from the loop.
+
+    pyserial's own `write` waits for the network, seconds long, and every other line with it. So the bytes go to its
+    socket here, under its lock, by a descriptor that no other thread can close meanwhile.
+    """
 
     def __init__(self, port: Any, name: str) -> None:
         self._port, self._name = port, name
+        self._out: socket.socket = port._socket.dup()  # noqa: SLF001  # pyserial shows it nowhere
+        self._out.setblocking(False)
+        self._turn: threading.Lock = port._write_lock  # noqa: SLF001  # the same
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._dropped_bytes = 0
@@ -54,16 +63,26 @@ class Rfc2217Link:
     def write(self, data: bytes) -> None:
         """See `Link.write`."""
         self._check()
-        try:
-            self._port.write(data)
-        except (OSError, serial.SerialException) as error:
-            self._lose(f"write failed: {error}")
+        escaped = data.replace(rfc2217.IAC, rfc2217.IAC_DOUBLED)
+        taken = 0
+        if self._turn.acquire(timeout=TURN_WITHIN_S):
+            try:
+                taken = self._out.send(escaped)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._lose(f"write failed: {error.strerror}")
+            finally:
+                self._turn.release()
+        if taken != len(escaped):
+            self._lose(f"the server took {taken} of {len(escaped)} bytes")
         self._check()
 
     def close(self) -> None:
         """See `Link.close`."""
         self._lose("closed")
         self._closing.set()
+        self._out.close()
 
     def _listen(self) -> None:
         """In the thread: hand bytes to the loop until the port is gone or closed."""
@@ -129,10 +148,16 @@ async def open_rfc2217(host: str, port: int, baud: int, *, parity: Parity = "N",
     except asyncio.CancelledError:
         # A thread that connects cannot be cancelled, and its connection would keep everybody else out of the server.
         left.set()
-        threading.Thread(target=_hang_up, args=(made,), name="rfc2217 hangs up", daemon=True).start()
+        _hang_up_elsewhere(made)
         raise
     except (OSError, ValueError, serial.SerialException) as error:
+        _hang_up_elsewhere(made)
         raise UnavailableError(f"{name}: cannot be opened ({error})") from None
+
+
+def _hang_up_elsewhere(made: list[Any]) -> None:
+    if made:
+        threading.Thread(target=_hang_up, args=(made,), name="rfc2217 hangs up", daemon=True).start()
 
 
 def _hang_up(made: list[Any]) -> None:

@@ -163,8 +163,11 @@ class NoModem(serial.Serial):
 
 
 @contextmanager
-def rfc2217_server() -> Iterator[tuple[int, list[int]]]:
-    """pyserial's own server over a pseudo-terminal that repeats; its port, and the speeds it was told to set."""
+def rfc2217_server(deaf: threading.Event | None = None) -> Iterator[tuple[int, list[int]]]:
+    """pyserial's own server over a pseudo-terminal that repeats; its port, and the speeds it was told to set.
+
+    From `deaf` on it takes nothing from its connection, and keeps it.
+    """
     master, slave = os.openpty()
     tty.setraw(slave)
     listening = socket.create_server(("127.0.0.1", 0))
@@ -189,6 +192,9 @@ def rfc2217_server() -> Iterator[tuple[int, list[int]]]:
             manager = rfc2217.PortManager(port, Sender())
             line.settimeout(0.02)
             while not done.is_set():
+                if deaf is not None and deaf.is_set():
+                    done.wait()
+                    return
                 try:
                     data = line.recv(1024)
                     if not data:
@@ -278,6 +284,21 @@ async def test_a_server_of_rfc_2217_sets_the_speed_and_passes_every_byte() -> No
             await reading
         with pytest.raises(UnavailableError, match="closed"):
             link.write(b"x")
+
+
+async def test_a_server_that_takes_no_more_costs_the_link_and_no_waiting() -> None:
+    """The loop serves every other line: it never waits for the network, but takes the link as lost."""
+    deaf = threading.Event()
+    with rfc2217_server(deaf) as (port, _speeds):
+        link = await open_link(LinkUrl.parse(f"rfc2217://127.0.0.1:{port}"))
+        deaf.set()
+        with pytest.raises(UnavailableError, match=r"the server took \d+ of 33554432 bytes"):
+            link.write(b"\0" * 32 * 1024 * 1024)  # more than any system keeps for it
+        with pytest.raises(UnavailableError, match="the server took"):
+            link.write(b"x")
+        with pytest.raises(UnavailableError, match="the server took"):
+            link.flush()
+        link.close()
 
 
 @pytest.mark.parametrize("leaves_after_s", [0.0, 0.04, 0.15])  # at once, while they negotiate, towards its end
