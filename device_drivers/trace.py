@@ -20,6 +20,7 @@ Direction = Literal["tx", "rx"]  # as the host sees it
 MAX_RECORDING_BYTES = 64 * 1024 * 1024
 MAX_PIECE_BYTES = 16 * 1024
 WITHHELD = "not shown: may name a person"
+UNREAD = f"{WITHHELD}; say with --family how they are read"
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +45,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Tracer:
-    """Reads both directions of a line aloud. Without a family there are bytes alone."""
+    """Reads both directions of a line aloud. Without a family nobody knows what a line carries, so its bytes are
+    counted alone: it may be a card reader's."""
 
     def __init__(self, family: Family | None) -> None:
         self._family = family
@@ -56,7 +58,7 @@ class Tracer:
     def piece(self, t_s: float, direction: Direction, data: bytes) -> Piece:
         """These bytes with what they say; those that may name a person are left out."""
         if self._family is None:
-            return Piece(t_s=t_s, direction=direction, hex=data.hex())
+            return Piece(t_s=t_s, direction=direction, hex="", text=f"{len(data)} bytes, {UNREAD}")
         frames = self._decoders[direction].feed(data)
         said = [self._family.describe(frame) for frame in frames] + self._faults
         self._faults.clear()

@@ -168,7 +168,7 @@ def monitor(
     set_: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is on the line: time, direction, bytes, and what they say."""
+    """Show what is on the line: time, direction, bytes, and what they say; without --family how many bytes alone."""
     one = _family(family)
     printer = _Printer(one, as_json=as_json)
     _run(_watch(_link(link, one), one, ask, every, seconds, printer, _settings(set_)))

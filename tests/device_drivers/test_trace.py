@@ -14,7 +14,7 @@ from device_drivers.family import families, family
 from device_drivers.link_url import LinkUrl
 from device_drivers.lock_8a import LockBoard8A
 from device_drivers.looking import bus_at, checked
-from device_drivers.trace import WITHHELD, Head, Piece, Tracer, may_be_kept, recording, written
+from device_drivers.trace import UNREAD, WITHHELD, Head, Piece, Tracer, may_be_kept, recording, written
 from simulators.conformance.memory_link import MemoryLink, bus_on
 from simulators.conformance.recorded import RecordedPeer
 from simulators.conformance.virtual_time import in_virtual_time
@@ -41,8 +41,10 @@ def test_a_trace_says_what_the_bytes_mean(pieces, said) -> None:
     assert [piece.data for piece in found] == [data for _, data in pieces]
 
 
-def test_without_a_family_there_are_bytes() -> None:
-    assert Tracer(None).piece(1.5, "rx", b"\x00\xff") == Piece(t_s=1.5, direction="rx", hex="00ff")
+@pytest.mark.parametrize("direction", ["tx", "rx"])
+def test_without_a_family_nobody_knows_whom_the_bytes_name_so_they_are_counted_alone(direction) -> None:
+    piece = Tracer(None).piece(1.5, direction, b"110101199003074477")
+    assert piece == Piece(t_s=1.5, direction=direction, hex="", text=f"18 bytes, {UNREAD}")
 
 
 def test_what_may_name_a_person_is_neither_shown_nor_kept() -> None:
