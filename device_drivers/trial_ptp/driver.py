@@ -12,6 +12,7 @@ from device_drivers.bus import Bus, Exchange, NoReplyError, Priority
 from device_drivers.errors import MisconfiguredError, ProtocolError, RefusedError, UnavailableError
 from device_drivers.trial_ptp import payloads as p
 from device_drivers.trial_ptp.codec import MAX_ADDRESS, SEQUENCES, Frame
+from device_drivers.trial_ptp.heat import Heat
 from device_drivers.trial_ptp.machine import RETRIES, Call, HostMachine
 from device_drivers.trial_ptp.names import Command, Status, name_of
 from device_drivers.trial_ptp.token import NONCE_BYTES, TOKEN_BYTES
@@ -19,6 +20,7 @@ from device_drivers.trial_ptp.token import NONCE_BYTES, TOKEN_BYTES
 REQUEST_TIMEOUT_S = 0.25
 QUEUE_TIMEOUT_S = 1.0  # an act that waits longer for its turn is not sent
 KEEP_ALIVE_S = 0.25  # a unit that hears nothing for 2 s takes its host for lost
+OWNER_GONE = 1  # the reason in an ABORT that nobody asked for
 
 Line = Literal["rs485", "usb"]
 Guard = Callable[[], bool]
@@ -47,10 +49,11 @@ class TrialRefusedError(RefusedError):
 class TrialUnit:
     """A unit that heats or hands out one sample. It acts only for a token, which is made elsewhere.
 
-    `run` keeps it company; while nothing else is asked, that is all that tells the unit that its host lives. Asking
-    raises UnavailableError when four times nobody answers, TrialRefusedError for a no, ProtocolError(remote) for an
-    answer of a wrong form. `authorize`, `arm`, `start` and `dispense` take a guard that is asked in the same step that
-    encodes and writes the frame, and again for each repeat.
+    One object for one unit: what is known of its heat is known here. `run` keeps it company, and only so is `start`
+    sent. Heat whose company is gone hears nothing but ABORT, whoever asks what: that caller waits for it, or gets
+    UnavailableError. Asking raises UnavailableError when four times nobody answers, TrialRefusedError for a no,
+    ProtocolError(remote) for an answer of a wrong form. `authorize`, `arm`, `start` and `dispense` take a guard that is
+    asked in the same step that encodes and writes the frame, and again for each repeat.
     """
 
     def __init__(self, bus: Bus, *, address: int, line: Line = "rs485", first_sequence: int | None = None) -> None:
@@ -63,6 +66,8 @@ class TrialUnit:
         self._bus = bus
         self._host = HostMachine(address=address, first_sequence=first, at_once=line == "usb", on_fault=bus.fault)
         self._poll_turn = asyncio.Lock()
+        self._settling = asyncio.Lock()
+        self._hello: p.Hello | None = None
         self._told = asyncio.Event()
         bus.overhear(self._overhear)
 
@@ -74,17 +79,21 @@ class TrialUnit:
     async def run(self) -> None:
         """Fetch events, and be heard by the unit, every quarter of a second until cancelled.
 
-        Raises what `poll` raises. Whoever owns a session ends this with it: the unit then stops by itself within 2 s,
-        unless somebody else asks it meanwhile. Every frame is a sign of life, a question for its status too.
+        Raises what `poll` raises. Whoever owns a session begins this before `start` and ends with it: from then on the
+        unit hears nothing but ABORT, and stops by itself within 2 s.
         """
-        while True:
-            await self.poll()
-            await asyncio.sleep(KEEP_ALIVE_S)
+        self._host.heat.join()
+        try:
+            while True:
+                await self.poll()
+                await asyncio.sleep(KEEP_ALIVE_S)
+        finally:
+            self._host.heat.leave()
 
     async def poll(self) -> int:
         """Fetch the events of one slot; how many wait for another."""
         async with self._poll_turn:
-            await self._greet()
+            await self._settle()
             reply = await self._answered(self._host.begin_poll(), Priority.STATUS)
         return p.PollEnd.from_bytes(reply).waiting
 
@@ -96,12 +105,17 @@ class TrialUnit:
         return self._host.events.popleft()
 
     async def hello(self) -> p.Hello:
-        """Who is there. The unit forgets the replies that it kept, so this comes first after a start."""
-        return p.Hello.from_bytes(await self._answered(self._host.begin(Command.HELLO), Priority.STATUS))
+        """Who is there. The unit forgets the replies that it kept, so this comes first after a start; in a session it
+        is what the unit said before."""
+        due = self._host.needs_greeting
+        await self._settle()
+        if self._hello is not None and (due or self._host.heat.session_on):
+            return self._hello
+        return await self._greet()
 
     async def status(self) -> p.StatusReport:
         """Where the unit stands."""
-        return p.StatusReport.from_bytes(await self._ask(Command.STATUS))
+        return await self._settle() or await self._look()
 
     async def challenge(self) -> bytes:
         """A nonce for one token within 60 s."""
@@ -121,7 +135,7 @@ class TrialUnit:
         return await self._act(Command.ARM, p.Arm(session, slot, max_puffs).to_bytes(), guard)
 
     async def start(self, session: int, guard: Guard) -> ActReply:
-        """Heat."""
+        """Heat. Not sent unless `run` keeps company."""
         return await self._act(Command.START, p.OfSession(session).to_bytes(), guard)
 
     async def dispense(self, session: int, slot: int, guard: Guard) -> ActReply:
@@ -174,12 +188,42 @@ class TrialUnit:
         return await self._ask(Command.PING, data)
 
     async def _ask(self, command: Command, payload: bytes = b"") -> bytes:
-        await self._greet()
+        await self._settle()
         return await self._answered(self._host.begin(command, payload), Priority.STATUS)
 
-    async def _greet(self) -> None:
-        if self._host.needs_greeting:
-            await self.hello()
+    async def _settle(self) -> p.StatusReport | None:
+        """Come before every question: end heat that nobody owns, greet where it is due, know whether it is cold.
+
+        Gives the state if it had to be asked. Raises as asking does, also where silence must end the heat.
+        """
+        heat, report, loop = self._host.heat, None, asyncio.get_running_loop()
+        if heat.is_settled and not self._host.needs_greeting:
+            return None
+        async with self._settling:
+            while not heat.is_settled or self._host.needs_greeting:
+                if heat.state is Heat.ORPHANED:
+                    await self.abort(heat.session, OWNER_GONE)
+                elif not heat.allows(Command.STATUS, loop.time()):
+                    raise UnavailableError("the trial unit is left in silence, which ends its heat")
+                elif self._host.needs_greeting:
+                    await self._greet_if_due()
+                else:
+                    report = await self._look()
+        return report
+
+    async def _greet_if_due(self) -> None:
+        try:
+            await self._greet()
+        except UnavailableError:
+            if self._host.needs_greeting:  # else an act came first, and was not to be disturbed
+                raise
+
+    async def _greet(self) -> p.Hello:
+        self._hello = p.Hello.from_bytes(await self._answered(self._host.begin(Command.HELLO), Priority.STATUS))
+        return self._hello
+
+    async def _look(self) -> p.StatusReport:
+        return p.StatusReport.from_bytes(await self._answered(self._host.begin(Command.STATUS), Priority.STATUS))
 
     async def _answered(self, call: Call, priority: Priority) -> bytes:
         reply = await self._exchange(call, priority, lambda: True)
@@ -191,7 +235,7 @@ class TrialUnit:
 
     async def _act(self, command: Command, payload: bytes, guard: Guard) -> ActReply:
         try:
-            await self._greet()
+            await self._settle()
         except UnavailableError:
             return ActReply("not_sent")
         call = self._host.begin(command, payload)
@@ -204,10 +248,11 @@ class TrialUnit:
     async def _exchange(
         self, call: Call, priority: Priority, guard: Guard, *, queue_timeout_s: float | None = None
     ) -> Frame:
-        """Ask until there is a reply, no repeat is left, or the guard says no."""
+        """Ask until there is a reply, no repeat is left, or the guard or the rule of heat says no."""
+        loop = asyncio.get_running_loop()
 
         def encode() -> bytes | None:
-            return call.next_bytes() if guard() else None
+            return self._host.write(call, loop.time()) if guard() else None
 
         def feed(data: bytes) -> Frame | None:
             self._hear(data)

@@ -11,13 +11,13 @@ from collections import Counter, deque
 from device_drivers.errors import ProtocolError
 from device_drivers.faults import OnFault
 from device_drivers.trial_ptp.codec import FIRST_EVENT_SEQUENCE, SEQUENCES, Frame, FrameDecoder
+from device_drivers.trial_ptp.heat import ACTS, HeatWatch
 from device_drivers.trial_ptp.names import NO_FLAGS, Command, Flag
 from device_drivers.trial_ptp.payloads import PollAsk, PollEnd, TrialEvent, event_of
 
 RETRIES = 3
 MAX_EVENTS = 64  # that nobody has fetched; the oldest goes
 _REMEMBERED = 64  # sequences of events
-_ACTS = frozenset({Command.AUTHORIZE, Command.ARM, Command.START, Command.DISPENSE})
 
 
 class Call:
@@ -26,12 +26,13 @@ class Call:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.attempts = 0  # written so far
+        self.acts_written = 0  # to this unit before the first try
         self.withdrawn = False
         self.reply: Frame | None = None
         self.told: dict[int, Frame] = {}  # events of this question's slot, by sequence
 
     def next_bytes(self) -> bytes | None:
-        """What to write now: the question, then up to three repeats; None when there is nothing more to say."""
+        """The question, then up to three repeats; None when there is nothing more to say. `HostMachine.write` asks."""
         if self.withdrawn or self.attempts > RETRIES:
             return None
         flags = self.frame.flags | (Flag.RETRY if self.attempts else NO_FLAGS)
@@ -50,11 +51,13 @@ def _in_order(told: dict[int, Frame]) -> list[int]:
 class HostMachine:
     """One unit as its host sees it. `at_once` is true where the unit may speak unasked (USB).
 
-    `events` holds what the unit told and nobody fetched; `counters` every frame that was good for nothing, by name.
+    `heat` says whose the heat is, and so what may be written. `events` holds what the unit told and nobody fetched;
+    `counters` every frame that was good for nothing, by name.
     """
 
     def __init__(self, *, address: int, first_sequence: int, at_once: bool, on_fault: OnFault) -> None:
         self.greeted = False
+        self.heat = HeatWatch()
         self.events: deque[TrialEvent] = deque(maxlen=MAX_EVENTS)
         self.counters: Counter[str] = Counter()
         self._address = address
@@ -70,7 +73,7 @@ class HostMachine:
     @property
     def needs_greeting(self) -> bool:
         """HELLO is due. Not while an act is on its way: its repeat must find the reply that the unit kept."""
-        return not self.greeted and not any(c.attempts and c.frame.command in _ACTS for c in self._open.values())
+        return not self.greeted and not any(c.attempts and c.frame.command in ACTS for c in self._open.values())
 
     def begin(self, command: Command, payload: bytes = b"") -> Call:
         """A new question. ABORT takes back what acts and is not answered yet: a repeat must not come behind it.
@@ -81,7 +84,7 @@ class HostMachine:
         call.frame.to_bytes()
         if command is Command.ABORT:
             for other in self._open.values():
-                other.withdrawn |= other.frame.command in _ACTS
+                other.withdrawn |= other.frame.command in ACTS
         self._open[call.frame.sequence] = call
         return call
 
@@ -89,11 +92,23 @@ class HostMachine:
         """The question for events; it tells which were heard, so that the unit can forget them."""
         return self.begin(Command.POLL_EVT, PollAsk(self._heard).to_bytes())
 
+    def write(self, call: Call, now_s: float) -> bytes | None:
+        """What to write now; None for what may not be said now, or no more. The only way to the line."""
+        frame, first = call.frame, not call.attempts
+        if not self._may_write(frame.command, now_s) or (data := call.next_bytes()) is None:
+            return None
+        if first:
+            call.acts_written = self.heat.acts_written
+        self.heat.wrote(frame.command, frame.payload, now_s)
+        return data
+
     def end(self, call: Call) -> None:
         """Nobody waits for this question any more. A unit that was silent may be another one now: greet it again."""
         self._open.pop(call.frame.sequence, None)
         if call.reply is None:
             self.greeted &= not call.attempts
+            if call.attempts:
+                self.heat.unanswered(call.frame.command)
         elif call.frame.command == Command.HELLO:
             self.greeted = True
             self._heard = 0
@@ -112,6 +127,13 @@ class HostMachine:
             else:
                 self.counters["echo"] += 1  # our own question, from an adapter that repeats it
 
+    def _may_write(self, command: int, now_s: float) -> bool:
+        """HELLO makes a unit forget its replies: it goes where it is due, or where no session could miss them."""
+        if command == Command.HELLO and not self.needs_greeting:
+            at_rest = self.greeted and self.heat.is_settled and not self.heat.session_on
+            return at_rest and self.heat.allows(command, now_s)
+        return self.heat.allows(command, now_s)
+
     def _take_sequence(self) -> int:
         sequence, self._next = self._next, (self._next + 1) % SEQUENCES
         return sequence
@@ -128,6 +150,18 @@ class HostMachine:
         if frame.command == Command.POLL_EVT and not frame.status and not self._slot_is_whole(call, frame):
             return
         call.reply = frame
+        self._learn(call, frame)
+
+    def _learn(self, call: Call, frame: Frame) -> None:
+        """What a reply says of the heat."""
+        if frame.command == Command.STATUS:
+            if frame.status or not self.heat.reported(frame.payload, call.acts_written):
+                self.heat.unanswered(call.frame.command)
+        elif frame.command == Command.ABORT:
+            if frame.status:
+                self.heat.unanswered(call.frame.command)
+            else:
+                self.heat.aborted()
 
     def _slot_is_whole(self, call: Call, frame: Frame) -> bool:
         """Hand the events of a slot over, once all have arrived; a repeat brings the same slot again."""

@@ -24,12 +24,14 @@ from device_drivers.trial_ptp import (
     TrialRefusedError,
     TrialUnit,
     driver,
+    heat,
     machine,
     mint,
     payloads,
 )
 from device_drivers.trial_ptp.codec import Frame
 from device_drivers.trial_ptp.family import FAMILY
+from device_drivers.trial_ptp.heat import Heat, HeatWatch
 from device_drivers.trial_ptp.machine import Call, HostMachine
 from device_drivers.trial_ptp.names import NO_FLAGS, Command, EndReason, Flag, State, Status
 from simulators.conformance.lines import echoing
@@ -53,6 +55,7 @@ def test_the_driver_holds(check) -> None:
 async def test_a_whole_trial() -> None:
     async with bench() as (device, unit, _):
         company = asyncio.create_task(unit.run(), name="company")
+        await asyncio.sleep(0.1)
         assert await (await ready_to(unit, "start"))(yes) == ActReply("done")
         while (await unit.status()).state != State.READY:
             await asyncio.sleep(0.5)
@@ -252,8 +255,13 @@ def _abort_withdraws_nothing(self: HostMachine, command: Command, payload: bytes
     return call
 
 
-async def _greets_nobody(self: TrialUnit) -> None:
-    await asyncio.sleep(0)
+def _thought_cold(self: HeatWatch) -> None:
+    _HEAT_INIT(self)
+    self.state = Heat.OFF
+
+
+def _greets_always(self: HostMachine, command: int, now_s: float) -> bool:
+    return self.heat.allows(command, now_s)
 
 
 def _any_slot(self: HostMachine, call: Call, frame: Frame) -> bool:
@@ -277,6 +285,7 @@ _NEXT, _HEAR, _TAKE_REPLY, _SLOT = (
     HostMachine._slot_is_whole,
 )
 _EXCHANGE, _HAND_OVER = TrialUnit._exchange, HostMachine._hand_over
+_HEAT_INIT = HeatWatch.__init__
 Plant = Callable[[], AbstractContextManager[object]]
 
 
@@ -298,8 +307,15 @@ MUTANTS = (
     Mutant("a reply of any unit is taken", HostMachine, "hear", _any_unit),
     Mutant("the guard is asked once", TrialUnit, "_exchange", _one_guard),
     Mutant("ABORT leaves a START to be repeated", HostMachine, "begin", _abort_withdraws_nothing),
-    Mutant("nobody is greeted", TrialUnit, "_greet", _greets_nobody),
+    Mutant("nobody is greeted", HostMachine, "needs_greeting", False),
     Mutant("greeted in the middle of an act", HostMachine, "needs_greeting", property(lambda host: not host.greeted)),
+    Mutant("anything may be said to heat that nobody owns", HeatWatch, "allows", lambda *_: True),
+    Mutant("an owner that leaves is not missed", HeatWatch, "leave", lambda _: None),
+    Mutant("nobody is told to end heat", HeatWatch, "is_settled", True),
+    Mutant("a unit is thought cold at first", HeatWatch, "__init__", _thought_cold),
+    Mutant("a question without an answer may follow the last", HeatWatch, "unanswered", lambda *_: None),
+    Mutant("silence too short", heat, "QUIET_S", 1.0),
+    Mutant("greeted in a session", HostMachine, "_may_write", _greets_always),
     Mutant("a cut slot is taken for whole", HostMachine, "_slot_is_whole", _any_slot),
     Mutant("the unit is never told what was heard", HostMachine, "begin_poll", _never_forgets),
     Mutant("what came at once is told again", HostMachine, "_hand_over", _forgets_what_came_at_once),
@@ -314,7 +330,7 @@ MUTANTS = (
 def fails(check: Callable[[], Any]) -> bool:
     try:
         told(check)
-    except (AssertionError, DeviceError, StopIteration, RuntimeError):
+    except (AssertionError, DeviceError, StopIteration, RuntimeError, TimeoutError):
         return True
     return False
 
@@ -341,12 +357,13 @@ async def main():
     while not bus.counters["opened"]:
         await asyncio.sleep(0.01)
     unit = TrialUnit(bus, address=5)
+    company = asyncio.create_task(unit.run(), name="company")
     await unit.sync_time({UNIX_S})
     proof = Proof(session=42, method=Method.ID_CARD, staff_id=7, issued_at_s={UNIX_S}, life_s=60, max_puffs=6)
     await unit.authorize(mint(proof, nonce=await unit.challenge(), address=5, key=bytes(range(32))), lambda: True)
     await unit.arm(42, 1, 6, lambda: True)
     await unit.start(42, lambda: True)
-    await unit.run()
+    await company
 
 asyncio.run(main())
 """

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from device_drivers.bus import Exchange, Priority
-from device_drivers.errors import UnavailableError
+from device_drivers.errors import DeviceError, UnavailableError
 from device_drivers.trial_ptp import ActReply, Method, Proof, TrialUnit, mint, payloads
 from device_drivers.trial_ptp.codec import Frame, FrameDecoder
 from device_drivers.trial_ptp.machine import HostMachine
@@ -72,12 +72,13 @@ async def bench(*, kind: str = "rs485", **link: Any) -> AsyncIterator[tuple[Line
     wire = MemoryLink(device, **link)
     async with bus_on(wire) as bus:
         unit = TrialUnit(bus, address=5, line=kind)
-        while True:
-            try:
-                await unit.sync_time(UNIX_S)
-                break
-            except UnavailableError:
-                await asyncio.sleep(1)
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await unit.sync_time(UNIX_S)
+                    break
+                except UnavailableError:
+                    await asyncio.sleep(1)
         yield device, unit, wire
 
 
@@ -88,7 +89,9 @@ async def token_for(unit: TrialUnit, session: int = 42) -> bytes:
 
 
 async def ready_to(unit: TrialUnit, act: str, session: int = 42) -> Act:
-    """Do all that comes before an act; the act."""
+    """Do all that comes before an act; the act. Where nobody keeps company, somebody is said to."""
+    if not unit._host.heat.is_kept:
+        unit._host.heat.join()
     token = await token_for(unit, session)
     if act == "authorize":
         return lambda guard: unit.authorize(token, guard)
@@ -191,8 +194,9 @@ async def _outcome(act: Act) -> ActReply:
 async def company_keeps_a_unit_warm_also_over_a_bad_line() -> None:
     """With `run` nothing else need be said; a lost try costs no session."""
     async with bench() as (device, unit, _):
-        await (await ready_to(unit, "start"))(yes)
         company = asyncio.create_task(unit.run(), name="company")
+        await asyncio.sleep(0.1)
+        await (await ready_to(unit, "start"))(yes)
         for _ in range(50):
             device.lose_replies, device.lose_requests = 1, 2
             await asyncio.sleep(1.2)
@@ -203,8 +207,9 @@ async def company_keeps_a_unit_warm_also_over_a_bad_line() -> None:
 async def a_host_that_is_gone_is_missed_within_two_seconds() -> None:
     """The owner of a session ends, `run` with it: no byte goes out, and the heater is off 2.1 s later."""
     async with bench() as (device, unit, wire):
-        await (await ready_to(unit, "start"))(yes)
         company = asyncio.create_task(unit.run(), name="company")
+        await asyncio.sleep(0.1)
+        await (await ready_to(unit, "start"))(yes)
         await asyncio.sleep(17.3)
         assert device.live() is State.READY
         company.cancel()
@@ -344,6 +349,148 @@ async def usb_events_need_no_poll() -> None:
         assert not unit._host.events
 
 
+class Doomed(Line):
+    """At the `fatal`th frame the owner of the session is gone, and the line turns bad in one way."""
+
+    def __init__(self, fatal: int, then: str) -> None:
+        super().__init__()
+        self.fatal, self.then = fatal, then
+        self.end: Callable[[], object] = lambda: None
+        self.gone_s: float | None = None
+
+    def receive(self, data: bytes) -> bytes:
+        if self.gone_s is None and len(self.asked) + 1 == self.fatal:
+            self.gone_s = asyncio.get_running_loop().time()
+            self.end()
+            if self.then == "this reply lost":
+                self.lose_replies = 1
+        if self.gone_s is not None:
+            self.lose_replies = 99 if self.then == "deaf host" else self.lose_replies
+            self.lose_requests = 99 if self.then == "deaf unit" else 0
+            if self.then == "no abort" and any(
+                f.command == Command.ABORT for f in FrameDecoder(lambda *_: None).feed(data)
+            ):
+                self.lose_requests = 1
+            if self.then == "in vain":
+                self.unit.core.abort = lambda: None  # taken, and nothing done
+        return super().receive(data)
+
+
+async def _session(unit: TrialUnit) -> None:
+    """An owner: company and the acts of one session, in one group."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(unit.run(), name="company")
+        await unit.sync_time(UNIX_S)
+        token = await token_for(unit)
+        assert await unit.authorize(token, yes) == ActReply("done")
+        assert await unit.arm(42, 1, 6, yes) == ActReply("done")
+        assert await unit.start(42, yes) == ActReply("done")
+        await asyncio.sleep(30)
+
+
+async def _asks_every_second(ask: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        with contextlib.suppress(DeviceError):
+            await ask()
+        await asyncio.sleep(1)
+
+
+THEN = ("as before", "this reply lost", "deaf host", "deaf unit", "no abort", "in vain")
+
+
+async def no_heat_is_on_2_5_s_after_its_owner_is_gone() -> None:
+    """At every step of a session, whatever the line does then, and though somebody else asks once a second."""
+    hot = 0
+    for then in THEN:
+        for fatal in (*range(1, 24), 60, 100):
+            device = Doomed(fatal, then)
+            async with bus_on(MemoryLink(device)) as bus:
+                unit = TrialUnit(bus, address=5)
+                owner = asyncio.create_task(_session(unit), name="owner")
+                device.end = owner.cancel
+                others = [
+                    asyncio.create_task(_asks_every_second(ask), name="other") for ask in (unit.status, unit.ping)
+                ]
+                async with asyncio.timeout(60):
+                    while device.gone_s is None:
+                        await asyncio.sleep(0.01)
+                hot += device.unit.core.heater_enabled
+                await asyncio.sleep(4.2 if then == "in vain" else 2.5)  # 2 s behind an ABORT that did nothing
+                device.live()
+                assert not device.unit.core.heater_enabled, (then, fatal)
+                await asyncio.sleep(20)
+                device.live()
+                assert not device.unit.core.heater_enabled, (then, fatal)
+                if then in ("as before", "this reply lost"):
+                    assert await unit.ping(b"again") == b"again"
+                for task in (owner, *others):
+                    task.cancel()
+                await asyncio.gather(owner, *others, return_exceptions=True)
+    assert hot > 40
+
+
+async def what_a_host_before_us_left_hot_is_ended_first() -> None:
+    """The agent starts again beside a unit that heats: HELLO, STATUS, ABORT, and only then what somebody asks."""
+    for ask, ends_s in (("ping", 1.0), ("hello", 1.0), ("challenge", 1.0), ("poll", 1.0), ("deaf", 3.5)):
+        async with bench() as (device, unit, _):
+            await (await ready_to(unit, "start"))(yes)
+            device.asked.clear()
+            async with bus_on(MemoryLink(device)) as bus:
+                other = TrialUnit(bus, address=5)
+                device.lose_replies = 99 if ask == "deaf" else 0
+                asker = asyncio.create_task(_asks_every_second(getattr(other, ask.replace("deaf", "status"))))
+                await asyncio.sleep(ends_s)
+                device.live()
+                assert not device.unit.core.heater_enabled, ask
+                if ask != "deaf":
+                    first = [frame.command for frame in device.frames][:4]
+                    assert first == [Command.HELLO, Command.STATUS, Command.ABORT, Command.STATUS], ask
+                asker.cancel()
+                await asyncio.gather(asker, return_exceptions=True)
+
+
+async def nobody_heats_without_company() -> None:
+    """START without `run` is not sent, nor is a repeat of it once `run` is over."""
+    async with bench() as (device, unit, _):
+        await ready_to(unit, "start")
+        unit._host.heat.leave()
+        device.asked.clear()
+        assert await unit.start(42, yes) == ActReply("not_sent")
+        assert device.asked == []
+        unit._host.heat.join()
+        device.lose_requests = 9
+        starting = asyncio.create_task(_outcome(lambda guard: unit.start(42, guard)))
+        await asyncio.sleep(0.1)
+        unit._host.heat.leave()
+        assert await starting == ActReply("no_reply")
+        assert [frame.command for frame in device.frames] == [Command.START]
+
+
+async def nobody_greets_in_a_session() -> None:
+    """HELLO makes a unit forget: asked for in a session it is told from memory, and goes again when that is over."""
+    for name in ACTS:
+        async with bench() as (device, unit, _):
+            said = await unit.hello()
+            act = await ready_to(unit, name)
+            device.asked.clear()
+            device.lose_replies = 2
+            acting = asyncio.create_task(_outcome(act))
+            await asyncio.sleep(0.01)
+            assert [await unit.hello() for _ in range(3)] == [said] * 3
+            by_force = unit._host.begin(Command.HELLO)
+            assert unit._host.write(by_force, asyncio.get_running_loop().time()) is None
+            unit._host.end(by_force)
+            assert await acting == ActReply("done")
+            await unit.status()
+            if name != "dispense":  # which ends its session
+                assert await unit.hello() == said
+            assert Command.HELLO not in [frame.command for frame in device.frames]
+            await unit.abort(42)
+            await unit.status()
+            assert await unit.hello() == said
+            assert device.frames[-1].command == Command.HELLO
+
+
 CHECKS: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
     acts_take_effect_exactly_once,
     four_tries_and_no_more,
@@ -359,6 +506,10 @@ CHECKS: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
     a_unit_is_greeted_before_anything_else_but_an_abort,
     nobody_greets_while_an_act_is_on_its_way,
     usb_events_need_no_poll,
+    nobody_heats_without_company,
+    nobody_greets_in_a_session,
+    what_a_host_before_us_left_hot_is_ended_first,
+    no_heat_is_on_2_5_s_after_its_owner_is_gone,
 )
 
 
