@@ -172,7 +172,10 @@ def _streams_aside(path: Path) -> set[str]:
     found = set()
     for file in path.parent.glob("ledger.db.damaged-*"):
         if not file.name.endswith(("-wal", "-shm")):
-            with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(file)) as connection:
+            with (
+                contextlib.suppress(sqlite3.Error, ValueError),
+                contextlib.closing(sqlite3.connect(file)) as connection,
+            ):
                 found |= {stream for (stream,) in connection.execute("SELECT stream FROM lane")}
     return found
 
