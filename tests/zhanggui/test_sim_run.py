@@ -22,7 +22,7 @@ def test_sigterm_leaves_no_port_behind(tmp_path: Path):
             assert process.poll() is None
             assert time.monotonic() < deadline_s
             time.sleep(0.05)
-        assert len(list((demo.folder / "dev").iterdir())) == 7
+        assert len(list((demo.folder / "dev").iterdir())) == 8
         process.terminate()
         _, said = process.communicate(timeout=20)
     finally:
