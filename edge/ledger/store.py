@@ -376,7 +376,9 @@ class Store:
         changed = [lane for name, lane in self.lanes.items() if lane != self._saved[name]]
         for lane in changed:
             values = lane_values(lane)
-            self.connection.execute(SAVE_LANE, (*values, checksum(lane.name, *values), lane.name))
+            saved = self.connection.execute(SAVE_LANE, (*values, checksum(lane.name, *values), lane.name))
+            if saved.rowcount != 1:  # its index does not show the row: a commit now would leave the lane where it was
+                raise BrokenRowError(f"{lane.name}: the note about the lane is not found")
         self.connection.execute("COMMIT")
         born = any(lane.stream != self._saved[lane.name].stream for lane in changed)
         self._saved = dict(self.lanes)

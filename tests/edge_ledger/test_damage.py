@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.ports import LedgerFullError
+from tests.edge_ledger.conftest import sales
 from tests.edge_ledger.damage import FREED, PAGE, SALES, Image, build, check, first_leaf, roots
 
 FRAME = 24 + PAGE
@@ -290,11 +292,22 @@ async def test_pitfall_19_bytes_flipped_and_cut_anywhere(images, ram) -> None:
     [
         312,  # SQLite's check passed, the chain was broken, and forking it met a malformed page
         322,  # a letter of a column's name was another, which only the healing asked for
+        5193,  # an index without its key: the note about a lane was updated nowhere, while its rows were another's
     ],
 )
 async def test_what_only_the_healing_touches_is_broken(images, ram, seed) -> None:
     """Found by the long run."""
     await spoil_many(images, ram, range(seed, seed + 1))
+
+
+async def test_a_note_that_is_updated_nowhere_is_damage_also_while_the_agent_runs(opened, path) -> None:
+    """Else a commit would succeed and leave the lane where it was."""
+    ledger = await opened()
+    await ledger.commit(sales(1, 3))
+    await ledger._writer.call(lambda s: s.connection.execute("DELETE FROM lane WHERE name='ledger'").fetchall())
+    with pytest.raises(LedgerFullError, match="note about the lane is not found"):
+        await ledger.commit(sales(4, 1))
+    assert ledger.lane("ledger").tail.seq == 3
 
 
 @pytest.mark.soak
