@@ -59,10 +59,10 @@ proof: proof-schedules proof-processes ## minutes of faults: thousands of simula
 
 # In virtual time nothing is late, however full the machine is; real processes have it to themselves.
 proof-schedules: install ## the first half: simulated schedules and planted bugs
-	@ZHANGGUI_MUST=1 $(BIN)/python -m pytest -m "proof and not soak" -n 2 --dist worksteal --ignore tests/processes $(ARGS)
+	@ZHANGGUI_MUST=1 $(BIN)/python -m pytest -m "proof and not soak" -n 2 --dist worksteal --ignore tests/processes --ignore tests/edge $(ARGS)
 
 proof-processes: install proof-packages ## the second half: a broker, bridges, a database and stores that die at random
-	@ZHANGGUI_MUST=1 $(BIN)/python -m pytest -m "proof and not soak" tests/processes $(ARGS)
+	@ZHANGGUI_MUST=1 $(BIN)/python -m pytest -m "proof and not soak" tests/processes tests/edge $(ARGS)
 
 soak: install proof-packages ## longer runs; not part of the gate
 	@ZHANGGUI_MUST=1 $(BIN)/python -m pytest -m soak $(ARGS)

@@ -296,6 +296,8 @@ async def as_the_door_closes(shop: Shop, visit: str) -> None:
     shop.rig.unplug("locks")
 
 
+# Ten store seconds are one real second here: on a full machine a reply comes too late, and a truthful end is another one.
+@pytest.mark.proof
 @pytest.mark.parametrize("meddle", [at_the_scan, before_the_door_opens, with_the_door_open, as_the_door_closes])
 async def test_a_lock_line_that_goes_midway_charges_nothing_wrong_and_comes_back(
     shop: Shop, meddle: Callable[[Shop, str], Any]
