@@ -23,6 +23,7 @@ from simulators.conformance.memory_link import MemoryLink, Peer, bus_on
 from simulators.conformance.virtual_time import VirtualLoop
 
 ASKED = 40
+AGAIN_S = 0.1
 PAUSE_S = 1.0  # after a question without an answer, as a poll has it
 
 Ask = Callable[[], Awaitable[object]]
@@ -32,7 +33,8 @@ Ask = Callable[[], Awaitable[object]]
 class DriverCase:
     """One driver and the device it speaks with. `drive` makes the driver on a bus (told whether the line echoes) and
     returns its harmless question; `expected` is what the device of `device()` truly is. `avoid` are lines that the
-    family cannot stand, each with the reason (a protocol without any check sum believes noise)."""
+    family cannot stand, each with the reason (a protocol without any check sum believes noise). `quiet_s`: how long its
+    driver asks nothing after a cable was out, for safety's sake."""
 
     name: str
     device: Callable[[], Peer]
@@ -40,6 +42,7 @@ class DriverCase:
     expected: object
     least_answers: int = 10
     avoid: tuple[tuple[Line, str], ...] = ()
+    quiet_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +182,12 @@ async def _keep(bus: Bus) -> None:
 async def _until_well(case: DriverCase, ask: Ask) -> str:
     """Ask until three answers in a row are right; no wrong one may come on the way."""
     row = 0
-    for _ in range(ASKED):
+    for _ in range(ASKED + int(2 * case.quiet_s / AGAIN_S)):  # the cable is out twice at most
         try:
             answer = await ask()
         except DeviceError:
             row = 0
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(AGAIN_S)
             continue
         if answer != case.expected:
             return f"answered {answer!r}, the truth is {case.expected!r}"

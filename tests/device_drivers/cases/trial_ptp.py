@@ -8,6 +8,7 @@ from random import Random
 from device_drivers.bus import Bus
 from device_drivers.trial_ptp import TrialUnit, payloads
 from device_drivers.trial_ptp.codec import FrameDecoder
+from device_drivers.trial_ptp.heat import QUIET_S
 from device_drivers.trial_ptp.names import State
 from simulators.conformance.suite import Ask, CodecCase, DriverCase
 from simulators.hardware import trial_ptp as sim
@@ -53,14 +54,16 @@ DRIVERS = [
         device=lambda: Plugged(unit()),
         drive=_status,
         expected=payloads.StatusReport(State.IDLE, 0, 220, 2400, 0, 0, 0, 7, 0),
+        quiet_s=QUIET_S,
     ),
     DriverCase(
         name="trial_ptp: sample",
         device=lambda: Plugged(unit()),
         drive=_sample,
         expected=payloads.Sample(b"SAMPLE-00002", b"2000000000015", 20, 4_000_000_000),
+        quiet_s=QUIET_S,
     ),
-    DriverCase(name="trial_ptp: events", device=lambda: Plugged(unit()), drive=_poll, expected=0),
+    DriverCase(name="trial_ptp: events", device=lambda: Plugged(unit()), drive=_poll, expected=0, quiet_s=QUIET_S),
 ]
 CODECS = [
     CodecCase(
