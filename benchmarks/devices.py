@@ -46,6 +46,7 @@ FRAME_S = 10 * 5 / BAUD  # five bytes of ten bits
 GAP_S = 0.005  # the bus's own silence between frames
 OURS_MS = 2.0
 BOARDS = 16
+PAUSE_S = 0.0337  # no multiple of a poll; a board is not asked again before the hold-off after its last pulse is over
 BUSES, DEVICES_A_BUS, POLL_S = 8, 8, 0.5
 WIRE_BAUD = 115_200  # of the line that the questions are asked over; a pseudo-terminal itself takes no time
 WIRE_MS = 1000 * 10 * (len(QUESTION) + REPLY_BYTES) / WIRE_BAUD
@@ -257,7 +258,7 @@ async def unlocks(count: int) -> Unlocks:
                 polls = [tasks.create_task(poll(board), name="poll") for board in boards]
                 await asyncio.sleep(0.3)
                 for number in range(count):
-                    await asyncio.sleep(0.0087)  # with the timer below no multiple of a poll
+                    await asyncio.sleep(PAUSE_S)
                     began_ns = time.monotonic_ns()
                     await asyncio.sleep(GAP_S)
                     found.late_ms.append((time.monotonic_ns() - began_ns - gap_ns) / 1e6)
