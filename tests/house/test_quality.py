@@ -17,7 +17,17 @@ ROOT = Path(__file__).parents[2]
 OF_CASES = "tests/device_drivers/test_conformance.py"
 
 
-@pytest.mark.parametrize("name", families())
+BESIDE = runpy.run_path(str(ROOT / "docs/make_families.py"))["BESIDE"]
+
+
+def test_every_driver_has_a_tier() -> None:
+    folders = {path.parent.name for path in (ROOT / "device_drivers").glob("*/__init__.py")}
+    told = {path.parent.name for path in (ROOT / "device_drivers").glob("*/quality.toml")}
+    assert told == families().keys() | BESIDE.keys()
+    assert folders - told <= {"profiles"}
+
+
+@pytest.mark.parametrize("name", [*families(), *BESIDE])
 def test_the_evidence_is_there(name: str) -> None:
     for rule, tests in quality(name).evidence.held.items():
         for test in tests:
