@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 
 import serial
 
@@ -46,7 +47,7 @@ FRAME_S = 10 * 5 / BAUD  # five bytes of ten bits
 GAP_S = 0.005  # the bus's own silence between frames
 OURS_MS = 2.0
 BOARDS = 16
-PAUSE_S = 0.0337  # no multiple of a poll; a board is not asked again before the hold-off after its last pulse is over
+PAUSE_S = (0.03, 0.06)  # at any moment of a poll; no board is asked again before its hold-off is over
 BUSES, DEVICES_A_BUS, POLL_S = 8, 8, 0.5
 WIRE_BAUD = 115_200  # of the line that the questions are asked over; a pseudo-terminal itself takes no time
 WIRE_MS = 1000 * 10 * (len(QUESTION) + REPLY_BYTES) / WIRE_BAUD
@@ -245,7 +246,7 @@ class Unlocks:
 
 async def unlocks(count: int) -> Unlocks:
     """Open now and then, while every board of a full line is asked as fast as the line allows."""
-    found, noted, gap_ns = Unlocks(), Noted(), int(GAP_S * 1e9)
+    found, noted, gap_ns, rng = Unlocks(), Noted(), int(GAP_S * 1e9), Random(1)
     with far(1, reply_after_ms=2 * FRAME_S * 1000) as (folder, process):
         async with bus_at(folder / "line-0", noted=noted) as bus:
             boards = [LockBoard8A(bus, address=n, feedback_polarity="locked_short") for n in range(1, BOARDS + 1)]
@@ -258,7 +259,7 @@ async def unlocks(count: int) -> Unlocks:
                 polls = [tasks.create_task(poll(board), name="poll") for board in boards]
                 await asyncio.sleep(0.3)
                 for number in range(count):
-                    await asyncio.sleep(PAUSE_S)
+                    await asyncio.sleep(rng.uniform(*PAUSE_S))
                     began_ns = time.monotonic_ns()
                     await asyncio.sleep(GAP_S)
                     found.late_ms.append((time.monotonic_ns() - began_ns - gap_ns) / 1e6)
